@@ -1,0 +1,87 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Guest and engine executables run in userlands whose libraries we do not know (Debian 11 to sid), so they carry all
+// of theirs. Only these targets: the lab's own commands stay dynamic.
+let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+let package = Package(
+    name: "crlab",
+    products: [
+        .executable(name: "crlab", targets: ["crlab"]),
+        .executable(name: "crlab-agent", targets: ["crlab-agent"]),
+        .executable(name: "crengine", targets: ["crengine"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
+    ],
+    targets: [
+        // Shared
+        module("CRModel", []),
+        module("GuestWire", ["CRModel"]),
+
+        // C borders
+        .target(name: "CLinux"),
+        .systemLibrary(name: "CZydis", providers: [.apt(["libzydis-dev"])]),
+
+        // Engine
+        module("LinuxKit", ["CRModel", "CLinux"]),
+        module("CRImage", ["CRModel"]),
+        module("CREngine", ["CRModel", "CRImage", "LinuxKit"]),
+        .executableTarget(
+            name: "crengine", dependencies: ["CRModel", "CREngine", "CRImage", "LinuxKit"], swiftSettings: strict,
+            linkerSettings: staticExecutable),
+
+        // Guest
+        module("CRRuntimes", ["CRModel", "LinuxKit"]),
+        module("GuestAgent", ["CRModel", "GuestWire", "CRRuntimes", "LinuxKit"]),
+        .executableTarget(
+            name: "crlab-agent", dependencies: ["GuestAgent"], swiftSettings: strict, linkerSettings: staticExecutable),
+
+        // Lab
+        module("LabScenario", ["CRModel", yams]),
+        module("LabImages", ["CRModel", subprocess, system, yams, log]),
+        module("LabVM", ["CRModel", "GuestWire", subprocess, system, log]),
+        module("LabClassify", ["CRModel", "CZydis"]),
+        module("LabStore", ["CRModel", grdb]),
+        module("LabReport", ["CRModel", mustache]),
+        module(
+            "LabRunner", ["CRModel", "GuestWire", "LabScenario", "LabImages", "LabVM", "LabClassify", "LabStore", log]),
+        module(
+            "LabCommands",
+            [
+                "CRModel", "GuestWire", "LabScenario", "LabImages", "LabVM", "LabClassify", "LabStore", "LabReport",
+                "LabRunner", argumentParser, log,
+            ]),
+        .executableTarget(name: "crlab", dependencies: ["LabCommands"], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)

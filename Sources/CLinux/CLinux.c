@@ -1,0 +1,2 @@
+#include "CLinux.h"
+int crl_nothing(void){return 0;}

@@ -1,0 +1,2 @@
+import CZydis
+func zydisVersion() -> UInt64 { ZydisGetVersion() }
