@@ -82,6 +82,8 @@ let package = Package(
                 "LabRunner", argumentParser, log,
             ]),
         .executableTarget(name: "crlab", dependencies: ["LabCommands"], swiftSettings: strict),
+
+        tests("CRModelTests", ["CRModel"]),
     ],
     swiftLanguageModes: [.v6]
 )

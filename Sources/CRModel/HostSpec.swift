@@ -1,0 +1,29 @@
+/// A host as a scenario asks for it; what the guest really is, its ``HostFingerprint`` says.
+public struct HostSpec: Codable, Hashable, Sendable {
+    public var name: HostName
+    /// QEMU CPU model with optional feature changes: `Haswell`, `Haswell,-avx2`, `qemu64,+ssse3`.
+    public var cpu: String
+    /// Kernel recipe (`debian-6.1`), or the name that the scenario gives a user's own kernel.
+    public var kernel: String
+    /// Userland recipe (`debian-12`), or the name that the scenario gives a user's own root.
+    public var userland: String
+    /// Guest memory, in MiB.
+    public var memoryMebibytes: Int
+    /// Extra words for the kernel's command line; empty for none.
+    public var kernelArguments: [String]
+    /// QEMU machine type: `q35` or `microvm`.
+    public var machine: String
+
+    public init(
+        name: HostName, cpu: String, kernel: String, userland: String = "debian-12", memoryMebibytes: Int = 512,
+        kernelArguments: [String] = [], machine: String = "q35"
+    ) {
+        self.name = name
+        self.cpu = cpu
+        self.kernel = kernel
+        self.userland = userland
+        self.memoryMebibytes = memoryMebibytes
+        self.kernelArguments = kernelArguments
+        self.machine = machine
+    }
+}
