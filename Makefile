@@ -1,0 +1,73 @@
+# Two commands do everything on a fresh Debian 12 with Swift 6.3: `make run` and `make test`.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BUILD := .build/release
+# One configuration for all: the guest executables must be fast under emulation, and two configurations would be two
+# builds of every dependency.
+SWIFT_BUILD := swift build -c release --explicit-target-dependency-import-check error
+WORKLOADS := .build/workloads
+
+# The decoder is for the lab; the others build, unpack and check disk images. QEMU itself comes with `crlab images`.
+PACKAGES := libzydis-dev libsqlite3-dev gcc make apt dpkg xz-utils zstd lz4 gzip e2fsprogs kmod fakeroot \
+    debian-archive-keyring python3-jsonschema libxml2-utils
+
+.PHONY: help setup build workloads images run kernels test bench soak fuzz check format clean
+
+help:
+	@echo 'make run      build, prepare disk images, run Scenarios/quickstart.yaml, print where the report is'
+	@echo 'make kernels  the same for Scenarios/kernels.yaml'
+	@echo 'make test     all tests: pure, engine (root), guest (QEMU)'
+	@echo 'make bench    benchmarks, to Benchmarks/results/latest.json'
+	@echo 'make soak     engine tests, 100 rounds over every workload (root)'
+	@echo 'make check    format, architecture, warnings'
+
+setup:
+	@missing=$$(dpkg-query -W -f='$${db:Status-Abbrev} $${Package}\n' $(PACKAGES) 2>&1 | \
+	    sed -n -e 's/^dpkg-query: no packages found matching //p' -e '/^ii/d' -e 's/^[a-z][a-z]. //p'); \
+	if [ -n "$$missing" ]; then \
+	    echo "installing: "$$missing; \
+	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get -q update >/dev/null; \
+	    DEBIAN_FRONTEND=noninteractive $$sudo apt-get -q -y install --no-install-recommends $$missing >/dev/null; \
+	fi
+
+build: setup
+	@echo 'building crlab, crlab-agent, crengine'
+	@$(SWIFT_BUILD) --product crlab-agent
+	@$(SWIFT_BUILD) --product crengine
+	@$(SWIFT_BUILD) --product crlab
+
+workloads: setup
+	@$(MAKE) --no-print-directory -s -C Sources/Workloads OUT=$(CURDIR)/$(WORKLOADS)
+
+images: build workloads
+	@$(BUILD)/crlab images build
+
+run: build workloads
+	@$(BUILD)/crlab run Scenarios/quickstart.yaml
+
+kernels: build workloads
+	@$(BUILD)/crlab run Scenarios/kernels.yaml
+
+test: build workloads
+	@Tests/run
+
+bench: build workloads
+	@Benchmarks/run
+
+soak: build workloads
+	@CRLAB_ENGINE_ROUNDS=100 Tests/run --only EngineTests
+
+fuzz: setup
+	@Tests/Fuzz/run
+
+check:
+	@Tests/check
+
+format:
+	@swift format --in-place --recursive --parallel Package.swift Sources Tests
+
+clean:
+	@rm -rf .build
