@@ -1,0 +1,261 @@
+public import LinuxKit
+
+/// A system call to make in a traced task.
+public struct RemoteCall: Sendable, Hashable {
+    public var call: SystemCall
+    /// At most six; missing ones are 0.
+    public var arguments: [UInt64]
+
+    public init(_ call: SystemCall, _ arguments: UInt64...) {
+        self.call = call
+        self.arguments = arguments
+    }
+}
+
+/// A stopped task in which the engine makes system calls.
+///
+/// The task executes a `syscall` instruction that its address space already holds, between two ptrace system-call stops.
+/// No breakpoint and no single step: both arrive as a forced SIGTRAP, and the kernel resets a blocked or ignored SIGTRAP
+/// to its default, which the workload would notice. What the calls leave behind is undone by ``park()``: registers
+/// (`orig_rax` included), signal mask and scratch memory.
+///
+/// - Precondition: All methods run on the thread that seized the task.
+public final class RemoteTask {
+    private enum Place {
+        /// In PTRACE_EVENT_STOP, where the kernel has yet to restart an interrupted call.
+        case eventStop
+        /// Behind a remote call.
+        case systemCallExit
+    }
+
+    public let task: Int32
+    /// What the task gets back in ``park()``. Restore replaces it by what the image says.
+    public var original: Registers
+    /// The mask that the task gets back in ``park()``.
+    public var originalMask: UInt64
+    /// Signals that arrived during remote calls and could not be blocked (SIGSTOP); to be sent again after the end.
+    public private(set) var deferredSignals: [Int32] = []
+    /// Address of a `syscall` instruction in the task's memory; restore moves it when it replaces the mappings.
+    public var systemCallAddress: UInt64
+    /// Writable memory in the task for arguments; mapped at the first use, gone after ``park()``.
+    public private(set) var scratch: RemoteMemory.Range?
+    /// Blocked signals of the engine that end a wait with `EngineError.interrupted`.
+    public var wakeups: UInt64 = 0
+
+    private var place = Place.eventStop
+    private let timeoutSeconds: Double
+
+    /// Takes over a task that stands in PTRACE_EVENT_STOP, and blocks its signals.
+    public init(task: Int32, systemCallAddress: UInt64, timeoutSeconds: Double = 30) throws(EngineError) {
+        self.task = task
+        self.systemCallAddress = systemCallAddress
+        self.timeoutSeconds = timeoutSeconds
+        (original, originalMask) = try EngineError.wrap("read the registers", task: task) { () throws(LinuxError) in
+            let registers = try Ptrace.registers(task)
+            let mask = try Ptrace.signalMask(task)
+            try Ptrace.setSignalMask(task, ~0)
+            return (registers, mask)
+        }
+    }
+
+    /// Makes one call and returns the kernel's raw answer.
+    public func attempt(_ call: SystemCall, _ arguments: [UInt64]) throws(EngineError) -> Int64 {
+        // A stop request that was already on its way makes a call return a restart code without effect; the second
+        // time nothing is pending any more.
+        for _ in 0..<16 {
+            let answer = try once(call, arguments)
+            if RestartCode(rawValue: answer) == nil { return answer }
+        }
+        throw .derailed(task: task, "\(call.name) is interrupted again and again")
+    }
+
+    /// Makes one call; a failure is an error that names what the engine was `doing`.
+    @discardableResult
+    public func call(_ call: SystemCall, _ arguments: UInt64..., doing: String) throws(EngineError) -> UInt64 {
+        let answer = try attempt(call, arguments)
+        if let errno = Kernel.errno(of: answer) { throw .remote(call: call.name, task: task, errno, doing: doing) }
+        return UInt64(bitPattern: answer)
+    }
+
+    /// Makes many calls, one after the other whatever they answer, and returns the raw answers.
+    ///
+    /// Callers use this wherever calls do not depend on each other, so that one stop can do them all some day.
+    public func run(_ calls: [RemoteCall]) throws(EngineError) -> [Int64] {
+        var answers: [Int64] = []
+        for call in calls { answers.append(try attempt(call.call, call.arguments)) }
+        return answers
+    }
+
+    private func once(_ call: SystemCall, _ arguments: [UInt64]) throws(EngineError) -> Int64 {
+        precondition(arguments.count <= 6, "a system call has at most six arguments")
+        var registers = original
+        registers.rip = systemCallAddress
+        registers.rax = call.rawValue
+        // No restart and no mix-up with the interrupted call of the workload.
+        registers.origRax = UInt64.max
+        registers.rdi = arguments.count > 0 ? arguments[0] : 0
+        registers.rsi = arguments.count > 1 ? arguments[1] : 0
+        registers.rdx = arguments.count > 2 ? arguments[2] : 0
+        registers.r10 = arguments.count > 3 ? arguments[3] : 0
+        registers.r8 = arguments.count > 4 ? arguments[4] : 0
+        registers.r9 = arguments.count > 5 ? arguments[5] : 0
+        try EngineError.wrap("set the registers for \(call.name)", task: task) { () throws(LinuxError) in
+            try Ptrace.setRegisters(task, registers)
+        }
+        place = .systemCallExit
+        try runToSystemCallStop(call)
+        try runToSystemCallStop(call)
+        let after = try EngineError.wrap("read the answer of \(call.name)", task: task) { () throws(LinuxError) in
+            try Ptrace.registers(task)
+        }
+        return Int64(bitPattern: after.rax)
+    }
+
+    private func runToSystemCallStop(_ call: SystemCall) throws(EngineError) {
+        let deadline = Deadline(seconds: timeoutSeconds)
+        while true {
+            let status = try step(deadline, "\(call.name) in task \(task)") { () throws(LinuxError) in
+                try Ptrace.resumeToSystemCall(task)
+            }
+            switch status {
+            case .stopped(_, _, systemCall: true): return
+            case .stopped(let signal, event: 0, _): deferSignal(signal)
+            // A trap for a group stop that begins or ends; the call goes on.
+            case .stopped: continue
+            case .exited, .killed: throw .derailed(task: task, "it ended during \(call.name)")
+            case .continued: continue
+            }
+        }
+    }
+
+    /// Ends the series of remote calls: unmaps the scratch memory and brings the task to a stop in which the kernel
+    /// treats the original registers as if nothing had happened, restarting an interrupted call included.
+    ///
+    /// - Postcondition: The task stands in PTRACE_EVENT_STOP with its own registers and mask; it may be detached,
+    ///   killed, or taken over again.
+    public func park() throws(EngineError) {
+        if let range = scratch {
+            scratch = nil
+            _ = try attempt(.munmap, [range.start, UInt64(range.count)])
+        }
+        if place == .systemCallExit {
+            try EngineError.wrap("stop the task again", task: task) { () throws(LinuxError) in
+                try Ptrace.interrupt(task)
+            }
+            let deadline = Deadline(seconds: timeoutSeconds)
+            search: while true {
+                let status = try step(deadline, "task \(task) to stop") { () throws(LinuxError) in
+                    try Ptrace.resume(task)
+                }
+                switch status {
+                case .stopped(_, event: 128, _): break search  // PTRACE_EVENT_STOP
+                case .stopped(let signal, event: 0, systemCall: false): deferSignal(signal)
+                case .stopped, .continued: continue
+                case .exited, .killed: throw .derailed(task: task, "it ended before it could be let go")
+                }
+            }
+        }
+        try EngineError.wrap("give the task its registers back", task: task) { () throws(LinuxError) in
+            try Ptrace.setRegisters(task, original)
+            try Ptrace.setSignalMask(task, originalMask)
+        }
+        place = .eventStop
+    }
+
+    private func step(
+        _ deadline: Deadline, _ what: String, _ resume: () throws(LinuxError) -> Void
+    ) throws(EngineError) -> WaitStatus {
+        do {
+            try resume()
+            return try Wait.wait(for: task, deadline: deadline, wakeups: wakeups).status
+        } catch {
+            throw .system(error, task: task, doing: "run \(what)")
+        }
+    }
+
+    private func deferSignal(_ signal: Int32) {
+        // SIGTRAP|0 without an event is the kernel's echo of our own resume on old kernels, never the workload's: its
+        // signals are all blocked.
+        if signal != Signals.trap { deferredSignals.append(signal) }
+    }
+
+    // MARK: Memory
+
+    /// Gives writable memory in the task, at least `count` bytes, page-aligned.
+    public func scratch(count: Int = 4096) throws(EngineError) -> UInt64 {
+        if let scratch, scratch.count >= count { return scratch.start }
+        if let old = scratch {
+            scratch = nil
+            try call(.munmap, old.start, UInt64(old.count), doing: "unmap scratch memory")
+        }
+        let size = (count + 4095) / 4096 * 4096
+        // PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS
+        let start = try call(.mmap, 0, UInt64(size), 3, 0x22, UInt64.max, 0, doing: "map scratch memory")
+        scratch = RemoteMemory.Range(start: start, count: size)
+        return start
+    }
+
+    /// Forgets the scratch memory without unmapping it, when the caller has replaced the address space around it.
+    public func forgetScratch() { scratch = nil }
+
+    /// Reads the task's memory.
+    public func read(at address: UInt64, count: Int) throws(EngineError) -> [UInt8] {
+        try EngineError.wrap("read memory", task: task) { () throws(LinuxError) in
+            try RemoteMemory.read(task, at: address, count: count)
+        }
+    }
+
+    /// Writes the task's memory, which must be writable for the task itself.
+    public func write(_ bytes: [UInt8], at address: UInt64) throws(EngineError) {
+        try EngineError.wrap("write memory", task: task) { () throws(LinuxError) in
+            try RemoteMemory.write(task, at: address, bytes)
+        }
+    }
+
+    /// Writes 64-bit words.
+    public func write(words: [UInt64], at address: UInt64) throws(EngineError) {
+        try write(words.littleEndianBytes, at: address)
+    }
+
+    /// Puts bytes into the scratch memory and returns their address, `offset` bytes into it.
+    public func place(_ bytes: [UInt8], offset: Int = 0) throws(EngineError) -> UInt64 {
+        let start = try scratch(count: offset + bytes.count)
+        try write(bytes, at: start + UInt64(offset))
+        return start + UInt64(offset)
+    }
+
+    /// Puts a C string into the scratch memory.
+    public func place(path: String, offset: Int = 0) throws(EngineError) -> UInt64 {
+        try place(Array(path.utf8) + [0], offset: offset)
+    }
+}
+
+extension Array where Element == UInt64 {
+    /// The words as memory holds them.
+    public var littleEndianBytes: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count * 8)
+        for word in self {
+            for shift in stride(from: UInt64(0), to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word >> shift)) }
+        }
+        return bytes
+    }
+}
+
+extension Array where Element == UInt8 {
+    /// The 64-bit word at a byte offset; 0 beyond the end.
+    public func word(at offset: Int) -> UInt64 {
+        guard offset >= 0, offset + 8 <= count else { return 0 }
+        var value: UInt64 = 0
+        for index in (0..<8).reversed() { value = value << 8 | UInt64(self[offset + index]) }
+        return value
+    }
+
+    /// The 32-bit word at a byte offset; 0 beyond the end.
+    public func half(at offset: Int) -> UInt32 {
+        guard offset >= 0, offset + 4 <= count else { return 0 }
+        var value: UInt32 = 0
+        for index in (0..<4).reversed() { value = value << 8 | UInt32(self[offset + index]) }
+        return value
+    }
+}
