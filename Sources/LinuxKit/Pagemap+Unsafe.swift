@@ -1,0 +1,57 @@
+/// One page as `/proc/PID/pagemap` describes it.
+///
+/// - Source: `Documentation/admin-guide/mm/pagemap.rst`.
+public struct PagemapEntry: Sendable, Hashable {
+    public let rawValue: UInt64
+
+    public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    public var isPresent: Bool { rawValue >> 63 & 1 != 0 }
+    public var isSwapped: Bool { rawValue >> 62 & 1 != 0 }
+    /// The page belongs to a file or to shared anonymous memory.
+    public var isFilePage: Bool { rawValue >> 61 & 1 != 0 }
+    public var isSoftDirty: Bool { rawValue >> 55 & 1 != 0 }
+    /// Private memory that holds something: what a dump must carry of a private mapping. In a private file mapping this is
+    /// true exactly for the copied pages.
+    public var isPrivateContent: Bool { (isPresent || isSwapped) && !isFilePage }
+}
+
+/// `/proc/PID/pagemap`, open. Close with ``close()``.
+public struct Pagemap: Sendable {
+    private let fd: Int32
+    private let process: Int32
+
+    /// Opens the pagemap of a process.
+    public init(process: Int32) throws(LinuxError) {
+        self.process = process
+        fd = try Files.open("/proc/\(process)/pagemap", .readOnly)
+    }
+
+    /// Closes the descriptor.
+    public func close() { Files.close(fd) }
+
+    /// The entries of `count` pages from `address`; fewer only at the end of the address space.
+    ///
+    /// - Parameter address: Page-aligned, in bytes.
+    public func entries(from address: UInt64, count: Int) throws(LinuxError) -> [PagemapEntry] {
+        var words = [UInt64](repeating: 0, count: count)
+        var done = 0
+        var failure: LinuxError?
+        words.withUnsafeMutableBytes { buffer in
+            while done < buffer.count {
+                // SAFETY: the piece lies inside `buffer`.
+                let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+                do throws(LinuxError) {
+                    let got = try Files.read(fd, at: address / 4096 * 8 + UInt64(done), into: rest)
+                    if got == 0 { break }
+                    done += got
+                } catch {
+                    failure = error
+                    break
+                }
+            }
+        }
+        if let failure { throw failure }
+        return words[..<(done / 8)].map { PagemapEntry(rawValue: $0) }
+    }
+}
