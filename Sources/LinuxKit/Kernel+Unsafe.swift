@@ -36,9 +36,12 @@ public enum Kernel {
         answer < 0 && answer >= -4095 ? Errno(rawValue: Int32(-answer)) : nil
     }
 
-    static func number(_ pointer: UnsafeRawPointer?) -> UInt64 { UInt64(UInt(bitPattern: pointer)) }
-    static func number(_ pointer: UnsafeMutableRawPointer?) -> UInt64 { UInt64(UInt(bitPattern: pointer)) }
+    /// A pointer as a system-call argument; 0 for `nil`. Its memory must outlive the call.
+    public static func number(_ pointer: UnsafeRawPointer?) -> UInt64 { UInt64(UInt(bitPattern: pointer)) }
+    /// A pointer as a system-call argument; 0 for `nil`. Its memory must outlive the call.
+    public static func number(_ pointer: UnsafeMutableRawPointer?) -> UInt64 { UInt64(UInt(bitPattern: pointer)) }
     /// Sign-extends like C does when an `int` goes into a register.
-    static func number(_ value: Int32) -> UInt64 { UInt64(bitPattern: Int64(value)) }
-    static func number(_ value: Int) -> UInt64 { UInt64(bitPattern: Int64(value)) }
+    public static func number(_ value: Int32) -> UInt64 { UInt64(bitPattern: Int64(value)) }
+    /// A signed number as a system-call argument.
+    public static func number(_ value: Int) -> UInt64 { UInt64(bitPattern: Int64(value)) }
 }
