@@ -1,0 +1,177 @@
+/// What an inode is.
+public enum InodeKind: UInt32, Sendable, Hashable {
+    /// A regular file that the destination must have at the same path.
+    case regular = 1
+    case directory = 2
+    /// A named pipe in the file system; its content is in a ``PipeRecord``.
+    case fifo = 3
+    /// A character device, opened by its path: `/dev/null`.
+    case device = 4
+    /// A regular file without a name any more; its content is in page runs whose target is its number.
+    case deleted = 5
+    /// memfd_create(2); content in page runs.
+    case memfd = 6
+    /// Shared anonymous memory (`/dev/zero (deleted)`); content in page runs.
+    case sharedMemory = 7
+}
+
+/// Something that can be opened or mapped.
+public struct InodeRecord: ImageValue {
+    public var number: UInt32 = 0
+    public var kind = InodeKind.regular
+    /// Absolute path seen by the workload; for `deleted` where it was; for `memfd` its name.
+    public var path = ""
+    public var sizeBytes: UInt64 = 0
+    /// Type and permission bits.
+    public var mode: UInt32 = 0
+    public var uid: UInt32 = 0
+    public var gid: UInt32 = 0
+    public var modifiedNanoseconds: Int64 = 0
+    /// Of a device node, `major << 32 | minor`.
+    public var device: UInt64 = 0
+    /// Build ID of an ELF file; empty when it has none or is no ELF file.
+    public var buildID: [UInt8] = []
+    /// F_GET_SEALS of a memfd.
+    public var seals: UInt32 = 0
+    /// Whether the workload can change the file (open for writing, or mapped shared and writable): then size and time
+    /// may go on changing between dump and restore, and only a smaller size is a difference.
+    public var isWritten = false
+
+    public init() {}
+
+    public mutating func transfer(_ fields: inout some RecordFields) throws(ImageError) {
+        try fields.number("number", &number)
+        try fields.choice("kind", &kind)
+        try fields.text("path", &path)
+        try fields.number("sizeBytes", &sizeBytes)
+        try fields.number("mode", &mode)
+        try fields.number("uid", &uid)
+        try fields.number("gid", &gid)
+        try fields.number("modifiedNanoseconds", &modifiedNanoseconds)
+        try fields.hex("device", &device)
+        try fields.bytes("buildID", &buildID)
+        try fields.number("seals", &seals)
+        try fields.flag("isWritten", &isWritten)
+    }
+}
+
+/// What an open file description is.
+public enum OpenFileKind: UInt32, Sendable, Hashable {
+    /// Of an ``InodeRecord`` (regular, directory, device, deleted, memfd).
+    case inode = 1
+    /// An end of an anonymous pipe.
+    case pipe = 2
+    /// An end of a named pipe.
+    case fifo = 3
+    case eventfd = 4
+    case epoll = 5
+    case timerfd = 6
+    case signalfd = 7
+}
+
+/// One open file description. Descriptors of several tables may refer to it.
+public struct OpenFileRecord: ImageValue {
+    public var number: UInt32 = 0
+    public var kind = OpenFileKind.inode
+    /// Number of the ``InodeRecord`` (`inode`, `fifo`); 0 for the other kinds.
+    public var inode: UInt32 = 0
+    /// Number of the ``PipeRecord`` (`pipe`, `fifo`); 0 for the other kinds.
+    public var pipe: UInt32 = 0
+    /// As fcntl(F_GETFL) gives them: access mode and status flags, never O_CLOEXEC.
+    public var flags: UInt32 = 0
+    /// Where it reads or writes next.
+    public var offset: UInt64 = 0
+    /// F_GETOWN_EX: F_OWNER_TID 0, F_OWNER_PID 1, F_OWNER_PGRP 2; meaningful when `ownerID` is not 0.
+    public var ownerKind: UInt32 = 0
+    public var ownerID: Int32 = 0
+    /// F_GETSIG.
+    public var ownerSignal: Int32 = 0
+    /// Of an eventfd.
+    public var eventCount: UInt64 = 0
+    public var eventIsSemaphore = false
+    /// Of an epoll instance, in the order in which they were added as far as the kernel shows it.
+    public var epollTargets: [EpollTargetValue] = []
+    /// Of a timerfd.
+    public var timer = TimerfdValue()
+    /// Of a signalfd.
+    public var signalMask: UInt64 = 0
+
+    public init() {}
+
+    public mutating func transfer(_ fields: inout some RecordFields) throws(ImageError) {
+        try fields.number("number", &number)
+        try fields.choice("kind", &kind)
+        try fields.number("inode", &inode)
+        try fields.number("pipe", &pipe)
+        try fields.number("openFlags", &flags)
+        try fields.number("offset", &offset)
+        try fields.number("ownerKind", &ownerKind)
+        try fields.number("ownerID", &ownerID)
+        try fields.number("ownerSignal", &ownerSignal)
+        try fields.number("eventCount", &eventCount)
+        try fields.flag("eventIsSemaphore", &eventIsSemaphore)
+        try fields.list("epollTargets", &epollTargets)
+        try timer.transfer(&fields)
+        try fields.hex("signalMask", &signalMask)
+    }
+}
+
+/// One descriptor that an epoll instance watches.
+public struct EpollTargetValue: ImageValue {
+    /// The descriptor's number when it was added.
+    public var fd: Int32 = 0
+    public var events: UInt32 = 0
+    public var data: UInt64 = 0
+    /// Number of the ``OpenFileRecord`` that it watches; the descriptor itself may be closed.
+    public var openFile: UInt32 = 0
+
+    public init() {}
+
+    public mutating func transfer(_ fields: inout some RecordFields) throws(ImageError) {
+        try fields.number("fd", &fd)
+        try fields.number("events", &events)
+        try fields.hex("data", &data)
+        try fields.number("openFile", &openFile)
+    }
+}
+
+/// A timerfd's clock and setting.
+public struct TimerfdValue: ImageValue {
+    public var clock: Int32 = 0
+    /// Expirations that nobody has read.
+    public var ticks: UInt64 = 0
+    /// TFD_TIMER_ABSTIME 1, TFD_TIMER_CANCEL_ON_SET 2.
+    public var settimeFlags: UInt32 = 0
+    /// Time to the next expiry; 0 when disarmed.
+    public var valueNanoseconds: UInt64 = 0
+    public var intervalNanoseconds: UInt64 = 0
+
+    public init() {}
+
+    public mutating func transfer(_ fields: inout some RecordFields) throws(ImageError) {
+        try fields.number("timerClock", &clock)
+        try fields.number("timerTicks", &ticks)
+        try fields.number("timerFlags", &settimeFlags)
+        try fields.number("timerValueNanoseconds", &valueNanoseconds)
+        try fields.number("timerIntervalNanoseconds", &intervalNanoseconds)
+    }
+}
+
+/// The buffer of a pipe or FIFO.
+public struct PipeRecord: ImageValue {
+    public var number: UInt32 = 0
+    /// F_GETPIPE_SZ.
+    public var capacityBytes: UInt32 = 65536
+    public var content: [UInt8] = []
+    /// Lengths of the packets in `content` of a pipe in packet mode (O_DIRECT); empty for a stream.
+    public var packets: [UInt64] = []
+
+    public init() {}
+
+    public mutating func transfer(_ fields: inout some RecordFields) throws(ImageError) {
+        try fields.number("number", &number)
+        try fields.number("capacityBytes", &capacityBytes)
+        try fields.bytes("content", &content)
+        try fields.words("packets", &packets)
+    }
+}

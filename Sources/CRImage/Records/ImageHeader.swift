@@ -1,0 +1,39 @@
+/// The first record: who wrote the image, where, and of what.
+public struct ImageHeader: ImageValue {
+    /// Version of the engine that dumped.
+    public var engineVersion = ""
+    /// `HostFingerprint` of the source host as JSON text. Kept whole, so that a later reader can ask what this one does
+    /// not: which features the workload may have latched.
+    public var fingerprint = ""
+    /// The container spec that the workload ran under, as JSON text; empty when it ran under none.
+    public var spec = ""
+    /// PID of the root process, in the workload's PID namespace.
+    public var root: Int32 = 0
+    /// `uname -r` of the source host.
+    public var kernelRelease = ""
+    /// State components that the source's kernel enabled; 0 without XSAVE.
+    public var xcr0: UInt64 = 0
+    /// Size of the source's extended-state area; 0 without XSAVE.
+    public var xstateBytes: UInt32 = 0
+    /// CLOCK_REALTIME of the dump, in nanoseconds.
+    public var realtimeNanoseconds: UInt64 = 0
+    /// CLOCK_MONOTONIC of the dump, in nanoseconds: timers and sleeps of the workload count on it.
+    public var monotonicNanoseconds: UInt64 = 0
+    /// CLOCK_BOOTTIME of the dump, in nanoseconds.
+    public var boottimeNanoseconds: UInt64 = 0
+
+    public init() {}
+
+    public mutating func transfer(_ fields: inout some RecordFields) throws(ImageError) {
+        try fields.text("engineVersion", &engineVersion)
+        try fields.text("fingerprint", &fingerprint)
+        try fields.text("spec", &spec)
+        try fields.number("root", &root)
+        try fields.text("kernelRelease", &kernelRelease)
+        try fields.hex("xcr0", &xcr0)
+        try fields.number("xstateBytes", &xstateBytes)
+        try fields.number("realtimeNanoseconds", &realtimeNanoseconds)
+        try fields.number("monotonicNanoseconds", &monotonicNanoseconds)
+        try fields.number("boottimeNanoseconds", &boottimeNanoseconds)
+    }
+}

@@ -1,0 +1,123 @@
+/// One process of the tree. Object numbers refer to the records of that number; 0 means none, as for zombies.
+public struct ProcessRecord: ImageValue {
+    public var pid: Int32 = 0
+    /// PID of the parent; 0 for the root process, whose parent is whoever restores.
+    public var parent: Int32 = 0
+    public var processGroup: Int32 = 0
+    public var session: Int32 = 0
+    /// Signal to the parent at its end.
+    public var exitSignal: Int32 = 17
+    /// Whether it has ended and waits for its parent's wait4(2).
+    public var isZombie = false
+    /// Of a zombie, in the form of wait4(2)'s status word.
+    public var exitStatus: Int32 = 0
+    /// The job-control signal that stopped it; 0 when it runs.
+    public var stopSignal: Int32 = 0
+    /// Number of its ``AddressSpaceRecord``.
+    public var addressSpace: UInt32 = 0
+    /// Number of its ``FileTableRecord``.
+    public var fileTable: UInt32 = 0
+    /// Number of its ``FileSystemRecord``.
+    public var fileSystem: UInt32 = 0
+    /// Number of its ``SignalTableRecord``.
+    public var signalTable: UInt32 = 0
+    /// Name of a zombie, which has no task record; empty for a live process.
+    public var comm: [UInt8] = []
+    /// RLIMIT_CPU … RLIMIT_RTTIME.
+    public var limits: [LimitValue] = []
+    /// ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF.
+    public var intervalTimers: [IntervalTimerValue] = []
+    public var timers: [PosixTimerValue] = []
+    /// siginfo of the signals that are pending for the whole process, 128 bytes each, oldest first.
+    public var pendingSignals: [[UInt8]] = []
+    /// PR_SET_CHILD_SUBREAPER.
+    public var isSubreaper = false
+    /// `/proc/PID/oom_score_adj`.
+    public var oomScoreAdjustment: Int32 = 0
+
+    public init() {}
+
+    public mutating func transfer(_ fields: inout some RecordFields) throws(ImageError) {
+        try fields.number("pid", &pid)
+        try fields.number("parent", &parent)
+        try fields.number("processGroup", &processGroup)
+        try fields.number("session", &session)
+        try fields.number("exitSignal", &exitSignal)
+        try fields.flag("isZombie", &isZombie)
+        try fields.number("exitStatus", &exitStatus)
+        try fields.number("stopSignal", &stopSignal)
+        try fields.number("addressSpace", &addressSpace)
+        try fields.number("fileTable", &fileTable)
+        try fields.number("fileSystem", &fileSystem)
+        try fields.number("signalTable", &signalTable)
+        try fields.bytes("comm", &comm)
+        try fields.list("limits", &limits)
+        try fields.list("intervalTimers", &intervalTimers)
+        try fields.list("timers", &timers)
+        try fields.list(ofBytes: "pendingSignals", &pendingSignals)
+        try fields.flag("isSubreaper", &isSubreaper)
+        try fields.number("oomScoreAdjustment", &oomScoreAdjustment)
+    }
+}
+
+/// One resource limit; `UInt64.max` is RLIM_INFINITY.
+public struct LimitValue: ImageValue {
+    public var soft: UInt64 = 0
+    public var hard: UInt64 = 0
+
+    public init() {}
+
+    public init(soft: UInt64, hard: UInt64) {
+        self.soft = soft
+        self.hard = hard
+    }
+
+    public mutating func transfer(_ fields: inout some RecordFields) throws(ImageError) {
+        try fields.number("soft", &soft)
+        try fields.number("hard", &hard)
+    }
+}
+
+/// One of setitimer(2)'s timers.
+public struct IntervalTimerValue: ImageValue {
+    /// Time to the next expiry; 0 when disarmed.
+    public var valueMicroseconds: UInt64 = 0
+    public var intervalMicroseconds: UInt64 = 0
+
+    public init() {}
+
+    public mutating func transfer(_ fields: inout some RecordFields) throws(ImageError) {
+        try fields.number("valueMicroseconds", &valueMicroseconds)
+        try fields.number("intervalMicroseconds", &intervalMicroseconds)
+    }
+}
+
+/// One timer of timer_create(2).
+public struct PosixTimerValue: ImageValue {
+    public var id: Int32 = 0
+    /// CLOCK_… number.
+    public var clock: Int32 = 0
+    public var signal: Int32 = 0
+    /// `sigev_value`.
+    public var value: UInt64 = 0
+    /// SIGEV_SIGNAL 0, SIGEV_NONE 1, SIGEV_THREAD 2, with SIGEV_THREAD_ID 4.
+    public var notify: Int32 = 0
+    /// TID to signal with SIGEV_THREAD_ID, in the workload's PID namespace.
+    public var notifyTask: Int32 = 0
+    /// Time to the next expiry; 0 when disarmed.
+    public var valueNanoseconds: UInt64 = 0
+    public var intervalNanoseconds: UInt64 = 0
+
+    public init() {}
+
+    public mutating func transfer(_ fields: inout some RecordFields) throws(ImageError) {
+        try fields.number("id", &id)
+        try fields.number("clock", &clock)
+        try fields.number("signal", &signal)
+        try fields.hex("value", &value)
+        try fields.number("notify", &notify)
+        try fields.number("notifyTask", &notifyTask)
+        try fields.number("valueNanoseconds", &valueNanoseconds)
+        try fields.number("intervalNanoseconds", &intervalNanoseconds)
+    }
+}
