@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
 
 // Guest and engine executables run in userlands whose libraries we do not know (Debian 11 to sid), so they carry all
@@ -11,12 +12,18 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
-func module(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
-    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: readme(name), swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+/// Formats and decisions of a module stand beside its code; the build need not see them.
+func readme(_ name: String) -> [String] {
+    let folder = Context.packageDirectory + "/Sources/" + name
+    return FileManager.default.fileExists(atPath: folder + "/README.md") ? ["README.md"] : []
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -69,21 +76,26 @@ let package = Package(
         // Lab
         module("LabScenario", ["CRModel", yams]),
         module("LabImages", ["CRModel", subprocess, system, yams, log]),
-        module("LabVM", ["CRModel", "GuestWire", subprocess, system, log]),
+        module("LabVM", ["CRModel", "GuestWire"]),
         module("LabClassify", ["CRModel", "CZydis"]),
         module("LabStore", ["CRModel", grdb]),
         module("LabReport", ["CRModel", mustache]),
         module(
-            "LabRunner", ["CRModel", "GuestWire", "LabScenario", "LabImages", "LabVM", "LabClassify", "LabStore", log]),
+            "LabRunner",
+            ["CRModel", "GuestWire", "LabScenario", "LabImages", "LabVM", "LabClassify", "LabStore", system, log]),
         module(
             "LabCommands",
             [
                 "CRModel", "GuestWire", "LabScenario", "LabImages", "LabVM", "LabClassify", "LabStore", "LabReport",
-                "LabRunner", argumentParser, log,
+                "LabRunner", argumentParser, log, system,
             ]),
         .executableTarget(name: "crlab", dependencies: ["LabCommands"], swiftSettings: strict),
 
+        tests("ArchitectureTests", []),
         tests("CRModelTests", ["CRModel"]),
+        tests("LabScenarioTests", ["CRModel", "LabScenario"], exclude: ["Golden"]),
+        tests("LabStoreTests", ["CRModel", "LabStore"]),
+        tests("LinuxKitTests", ["CRModel", "LinuxKit"]),
     ],
     swiftLanguageModes: [.v6]
 )
