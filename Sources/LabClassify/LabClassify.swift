@@ -1,2 +1,0 @@
-import CZydis
-func zydisVersion() -> UInt64 { ZydisGetVersion() }
