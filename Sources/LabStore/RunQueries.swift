@@ -1,0 +1,101 @@
+internal import CRModel
+internal import GRDB
+
+/// What store and reader both ask of the database.
+struct RunQueries {
+    let database: Database
+    let path: String
+
+    func description() throws -> RunDescription {
+        guard let text = try String.fetchOne(database, sql: "SELECT description FROM run") else {
+            throw StoreError.neverStarted(path: path)
+        }
+        return try JSONCoder.decode(RunDescription.self, from: text)
+    }
+
+    func plan() throws -> RunPlan {
+        let hosts = try String.fetchOne(database, sql: "SELECT hosts FROM run") ?? "[]"
+        let cells = try Row.fetchAll(database, sql: "SELECT id, expectation FROM cell ORDER BY position").map { row in
+            RunPlan.PlannedCell(
+                cell: try cell(row["id"]),
+                expectation: try (row["expectation"] as String?).map {
+                    try JSONCoder.decode(Expectation.self, from: $0)
+                })
+        }
+        return RunPlan(hosts: try JSONCoder.decode([HostSpec].self, from: hosts), cells: cells)
+    }
+
+    func cells(pending: Bool) throws -> [Cell] {
+        try String.fetchAll(
+            database,
+            sql: "SELECT id FROM cell WHERE result IS \(pending ? "" : "NOT") NULL ORDER BY position"
+        ).map(cell)
+    }
+
+    func attempts(of cell: Cell) throws -> [AttemptRecord] {
+        try String.fetchAll(
+            database, sql: "SELECT record FROM attempt WHERE cell = ? ORDER BY number", arguments: [cell.id]
+        ).map { try JSONCoder.decode(AttemptRecord.self, from: $0) }
+    }
+
+    func dump(_ key: DumpKey) throws -> DumpRecord? {
+        try String.fetchOne(
+            database,
+            sql: "SELECT record FROM dump WHERE runtime = ? AND workload = ? AND source = ? AND spec = ?",
+            arguments: [key.runtime.rawValue, key.workload.rawValue, key.source.rawValue, key.spec.rawValue]
+        ).map { try JSONCoder.decode(DumpRecord.self, from: $0) }
+    }
+
+    func dumps() throws -> [DumpKey: DumpRecord] {
+        var dumps: [DumpKey: DumpRecord] = [:]
+        for row in try Row.fetchAll(database, sql: "SELECT runtime, workload, source, spec, record FROM dump") {
+            let key = DumpKey(
+                runtime: RuntimeName(row["runtime"] as String), workload: WorkloadName(row["workload"] as String),
+                source: HostName(row["source"] as String), spec: SpecName(row["spec"] as String))
+            dumps[key] = try JSONCoder.decode(DumpRecord.self, from: row["record"] as String)
+        }
+        return dumps
+    }
+
+    func boots() throws -> [BootRecord] {
+        try Row.fetchAll(database, sql: "SELECT id, host, purpose, milliseconds FROM boot ORDER BY id").map { row in
+            BootRecord(
+                id: row["id"], host: HostName(row["host"] as String), purpose: row["purpose"],
+                milliseconds: row["milliseconds"])
+        }
+    }
+
+    func events() throws -> [EventRecord] {
+        try Row.fetchAll(database, sql: "SELECT at, kind, text FROM event ORDER BY id").map { row in
+            EventRecord(at: row["at"], kind: row["kind"], text: row["text"])
+        }
+    }
+
+    func results() throws -> Results {
+        let run = try description()
+        let cells = try String.fetchAll(
+            database, sql: "SELECT result FROM cell WHERE result IS NOT NULL ORDER BY position"
+        ).map { try JSONCoder.decode(CellResult.self, from: $0) }
+        var hosts: [HostName: HostResult] = [:]
+        for spec in try plan().hosts { hosts[spec.name] = HostResult(spec: spec, fingerprint: nil) }
+        for row in try Row.fetchAll(database, sql: "SELECT name, result FROM host") {
+            hosts[HostName(row["name"] as String)] = try JSONCoder.decode(
+                HostResult.self, from: row["result"] as String)
+        }
+        let duration = try Double.fetchOne(database, sql: "SELECT duration_seconds FROM run") ?? 0
+        return Results(
+            run: RunSummary(
+                id: run.id, scenario: run.scenarioName, title: run.title, startedAt: run.startedAt,
+                durationSeconds: duration, crlabVersion: run.crlabVersion, accelerator: run.accelerator,
+                qemuVersion: run.qemuVersion,
+                boots: try Int.fetchOne(database, sql: "SELECT count(*) FROM boot") ?? 0, counts: RunCounts(cells)),
+            hosts: hosts, cells: cells)
+    }
+
+    private func cell(_ id: String) throws -> Cell {
+        guard let cell = Cell(id: id) else {
+            throw StoreError.unreadableRecord(path: path, detail: "'\(id)' is no cell")
+        }
+        return cell
+    }
+}

@@ -1,0 +1,91 @@
+internal import CRModel
+internal import GRDB
+
+/// The tables of `run.sqlite`, version by version. A released version never changes; a new one is added.
+enum StoreSchema {
+    static let version = 1
+    /// "crlb": tells a run from any other SQLite file.
+    static let applicationID: Int32 = 0x6372_6c62
+
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE run (
+                        only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
+                        id TEXT NOT NULL,
+                        description TEXT NOT NULL,
+                        scenario_hash TEXT NOT NULL,
+                        hosts TEXT NOT NULL,
+                        plan_hash TEXT NOT NULL,
+                        duration_seconds REAL NOT NULL DEFAULT 0,
+                        finished INTEGER NOT NULL DEFAULT 0
+                    );
+                    CREATE TABLE host (name TEXT PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID;
+                    CREATE TABLE boot (
+                        id INTEGER PRIMARY KEY AUTOINCREMENT,
+                        host TEXT NOT NULL,
+                        purpose TEXT NOT NULL,
+                        milliseconds INTEGER
+                    );
+                    CREATE TABLE dump (
+                        runtime TEXT NOT NULL,
+                        workload TEXT NOT NULL,
+                        source TEXT NOT NULL,
+                        spec TEXT NOT NULL,
+                        digest TEXT,
+                        record TEXT NOT NULL,
+                        PRIMARY KEY (runtime, workload, source, spec)
+                    ) WITHOUT ROWID;
+                    CREATE TABLE cell (
+                        id TEXT PRIMARY KEY,
+                        position INTEGER NOT NULL UNIQUE,
+                        runtime TEXT NOT NULL,
+                        workload TEXT NOT NULL,
+                        source TEXT NOT NULL,
+                        destination TEXT NOT NULL,
+                        spec TEXT NOT NULL,
+                        expectation TEXT,
+                        outcome TEXT,
+                        result TEXT
+                    );
+                    CREATE TABLE attempt (
+                        cell TEXT NOT NULL REFERENCES cell (id),
+                        number INTEGER NOT NULL,
+                        boot INTEGER REFERENCES boot (id),
+                        record TEXT NOT NULL,
+                        PRIMARY KEY (cell, number)
+                    ) WITHOUT ROWID;
+                    CREATE TABLE event (
+                        id INTEGER PRIMARY KEY AUTOINCREMENT,
+                        at TEXT NOT NULL,
+                        kind TEXT NOT NULL,
+                        text TEXT NOT NULL
+                    );
+                    PRAGMA user_version = 1;
+                    PRAGMA application_id = \(applicationID);
+                    """)
+        }
+        return migrator
+    }
+
+    /// Refuses a file that this build cannot read, before anything is written to it.
+    ///
+    /// - Parameter thorough: Also checks the structure of every page; some milliseconds per megabyte.
+    static func check(_ database: Database, path: String, thorough: Bool) throws {
+        let application = try Int32.fetchOne(database, sql: "PRAGMA application_id") ?? 0
+        let found = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+        if application == 0, found == 0 {
+            let tables = try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") ?? 0
+            throw tables == 0 ? StoreError.neverStarted(path: path) : StoreError.notARun(path: path)
+        }
+        guard application == applicationID else { throw StoreError.notARun(path: path) }
+        guard found <= version else {
+            throw StoreError.newerSchema(path: path, found: found, readable: version)
+        }
+        guard thorough else { return }
+        let answer = try String.fetchOne(database, sql: "PRAGMA quick_check(1)") ?? "no answer"
+        guard answer == "ok" else { throw StoreError.damaged(path: path, detail: answer) }
+    }
+}
