@@ -42,6 +42,7 @@ public final class RemoteTask {
     /// Blocked signals of the engine that end a wait with `EngineError.interrupted`.
     public var wakeups: UInt64 = 0
 
+    private var scratchIsLent = false
     private var place = Place.eventStop
     private let timeoutSeconds: Double
 
@@ -134,7 +135,7 @@ public final class RemoteTask {
     /// - Postcondition: The task stands in PTRACE_EVENT_STOP with its own registers and mask; it may be detached,
     ///   killed, or taken over again.
     public func park() throws(EngineError) {
-        if let range = scratch {
+        if let range = scratch, !scratchIsLent {
             scratch = nil
             _ = try attempt(.munmap, [range.start, UInt64(range.count)])
         }
@@ -159,6 +160,8 @@ public final class RemoteTask {
             try Ptrace.setRegisters(task, original)
             try Ptrace.setSignalMask(task, originalMask)
         }
+        scratch = nil
+        scratchIsLent = false
         place = .eventStop
     }
 
@@ -193,6 +196,12 @@ public final class RemoteTask {
         let start = try call(.mmap, 0, UInt64(size), 3, 0x22, UInt64.max, 0, doing: "map scratch memory")
         scratch = RemoteMemory.Range(start: start, count: size)
         return start
+    }
+
+    /// Uses memory that another task of the same address space has mapped and will unmap.
+    public func borrowScratch(of other: RemoteTask) {
+        scratch = other.scratch
+        scratchIsLent = scratch != nil
     }
 
     /// Forgets the scratch memory without unmapping it, when the caller has replaced the address space around it.

@@ -1,11 +1,14 @@
 /// The monotonic clock, for deadlines and timings.
 public enum MonotonicClock {
     /// Nanoseconds since an arbitrary start; does not count suspend.
-    public static func nanoseconds() -> UInt64 {
+    public static func nanoseconds() -> UInt64 { nanoseconds(of: 1) }
+
+    /// Nanoseconds of any clock: CLOCK_REALTIME 0, CLOCK_MONOTONIC 1, CLOCK_BOOTTIME 7.
+    public static func nanoseconds(of clock: UInt64) -> UInt64 {
         var time: (Int64, Int64) = (0, 0)
         // SAFETY: the kernel writes one timespec.
         _ = withUnsafeMutablePointer(to: &time) {
-            Kernel.attempt(.clock_gettime, 1, Kernel.number(UnsafeRawPointer($0)))
+            Kernel.attempt(.clock_gettime, clock, Kernel.number(UnsafeRawPointer($0)))
         }
         return UInt64(time.0) * 1_000_000_000 + UInt64(time.1)
     }

@@ -156,6 +156,18 @@ public enum Files {
         }
     }
 
+    /// At most `count` bytes from the start of an open file, whatever its offset.
+    public static func prefix(of fd: Int32, count: Int) throws(LinuxError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var got = 0
+        var failure: LinuxError?
+        bytes.withUnsafeMutableBytes { buffer in
+            do throws(LinuxError) { got = try read(fd, at: 0, into: buffer) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        return Array(bytes[..<got])
+    }
+
     /// ``contents(of:)`` as text; bytes that are no UTF-8 become U+FFFD.
     public static func text(of path: String) throws(LinuxError) -> String {
         String(decoding: try contents(of: path), as: UTF8.self)
@@ -250,6 +262,16 @@ public enum Files {
         return UInt64(bitPattern: start)..<end
     }
 
+    /// Who gets the signals of an open file (F_GETOWN_EX): F_OWNER_TID 0, F_OWNER_PID 1, F_OWNER_PGRP 2; ID 0 for nobody.
+    public static func owner(of fd: Int32) -> (kind: Int32, id: Int32) {
+        var owner: (Int32, Int32) = (0, 0)
+        // SAFETY: struct f_owner_ex is two ints.
+        let answer = withUnsafeMutablePointer(to: &owner) {
+            Kernel.attempt(.fcntl, Kernel.number(fd), 16, Kernel.number(UnsafeRawPointer($0)))
+        }
+        return Kernel.errno(of: answer) == nil ? (owner.0, owner.1) : (0, 0)
+    }
+
     /// A pipe; both ends close-on-exec.
     public static func pipe(nonBlocking: Bool = false) throws(LinuxError) -> (read: Int32, write: Int32) {
         var pair: (Int32, Int32) = (-1, -1)
@@ -263,11 +285,13 @@ public enum Files {
     }
 
     /// Which of `events` (POLL* bits; POLLERR and POLLHUP always) hold now.
-    public static func poll(_ fd: Int32, events: Int16) throws(LinuxError) -> Int16 {
+    ///
+    /// - Parameter milliseconds: How long to wait for one of them.
+    public static func poll(_ fd: Int32, events: Int16, milliseconds: Int = 0) throws(LinuxError) -> Int16 {
         var request: (Int32, Int16, Int16) = (fd, events, 0)
-        // SAFETY: one struct pollfd; timeout 0 never blocks.
+        // SAFETY: one struct pollfd.
         let answer = withUnsafeMutablePointer(to: &request) {
-            Kernel.attempt(.poll, Kernel.number(UnsafeRawPointer($0)), 1, 0)
+            Kernel.attempt(.poll, Kernel.number(UnsafeRawPointer($0)), 1, Kernel.number(milliseconds))
         }
         if let errno = Kernel.errno(of: answer) { throw .call("poll", object: "fd \(fd)", errno) }
         return request.2

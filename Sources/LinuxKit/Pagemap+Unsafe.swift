@@ -10,6 +10,8 @@ public struct PagemapEntry: Sendable, Hashable {
     public var isSwapped: Bool { rawValue >> 62 & 1 != 0 }
     /// The page belongs to a file or to shared anonymous memory.
     public var isFilePage: Bool { rawValue >> 61 & 1 != 0 }
+    /// A lightweight guard (MADV_GUARD_INSTALL), shown since kernel 6.15.
+    public var isGuard: Bool { rawValue >> 58 & 1 != 0 }
     public var isSoftDirty: Bool { rawValue >> 55 & 1 != 0 }
     /// Private memory that holds something: what a dump must carry of a private mapping. In a private file mapping this is
     /// true exactly for the copied pages.

@@ -34,6 +34,25 @@ public enum Kcmp {
         try order(.file, a, aFd, b, bFd) == 0
     }
 
+    /// Whether an epoll instance watches this open file under the number `target`.
+    ///
+    /// - Parameter occurrence: Which of several files that were added under the same number, from 0.
+    public static func watches(
+        _ a: Int32, _ aFd: Int32, epollOf b: Int32, _ epollFd: Int32, target: Int32, occurrence: UInt32 = 0
+    ) throws(LinuxError) -> Bool {
+        var slot: (Int32, Int32, UInt32) = (epollFd, target, occurrence)
+        // SAFETY: struct kcmp_epoll_slot, three 32-bit words, read by the kernel.
+        let answer = withUnsafeMutablePointer(to: &slot) {
+            Kernel.attempt(
+                .kcmp, Kernel.number(a), Kernel.number(b), 7, Kernel.number(aFd), Kernel.number(UnsafeRawPointer($0)))
+        }
+        if let errno = Kernel.errno(of: answer) {
+            if errno == .noEntry { return false }
+            throw .call("kcmp", object: "epoll fd \(epollFd) of task \(b)", errno)
+        }
+        return answer == 0
+    }
+
     /// The kernel's own order of objects: 0 equal, 1 less, 2 greater, 3 different without order.
     public static func order(
         _ resource: Resource, _ a: Int32, _ aFd: Int32, _ b: Int32, _ bFd: Int32

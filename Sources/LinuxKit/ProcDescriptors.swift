@@ -28,6 +28,8 @@ public struct DescriptorInfo: Sendable, Hashable {
     public var mountID: Int
     public var eventfdCount: UInt64?
     public var eventfdSemaphore: Bool
+    /// Whether the kernel tells (6.5 and later); otherwise ``eventfdSemaphore`` says nothing.
+    public var eventfdShowsSemaphore: Bool
     public var epollTargets: [EpollTarget]
     public var timer: TimerSetting?
     /// Mask of a signalfd.
@@ -44,7 +46,8 @@ extension ProcParser {
     /// Parses `/proc/PID/fdinfo/N`.
     public static func descriptorInfo(_ text: String, file: String = "fdinfo") throws(LinuxError) -> DescriptorInfo {
         var info = DescriptorInfo(
-            position: 0, flags: 0, mountID: 0, eventfdCount: nil, eventfdSemaphore: false, epollTargets: [], timer: nil,
+            position: 0, flags: 0, mountID: 0, eventfdCount: nil, eventfdSemaphore: false,
+            eventfdShowsSemaphore: false, epollTargets: [], timer: nil,
             signalMask: nil, watchLines: [], locks: [], pid: nil)
         var timer = DescriptorInfo.TimerSetting(
             clock: 0, ticks: 0, settimeFlags: 0, valueNanoseconds: 0, intervalNanoseconds: 0)
@@ -61,7 +64,9 @@ extension ProcParser {
             case "flags": info.flags = try number(value, 8, file, line)
             case "mnt_id": info.mountID = try number(value, 10, file, line)
             case "eventfd-count": info.eventfdCount = try number(value, 16, file, line)
-            case "eventfd-semaphore": info.eventfdSemaphore = value != "0"
+            case "eventfd-semaphore":
+                info.eventfdSemaphore = value != "0"
+                info.eventfdShowsSemaphore = true
             case "sigmask": info.signalMask = try number(value, 16, file, line)
             case "lock": info.locks.append(String(value))
             case "Pid": info.pid = Int32(value)

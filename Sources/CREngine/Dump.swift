@@ -1,0 +1,166 @@
+internal import CRImage
+internal import CRModel
+internal import LinuxKit
+
+/// What to dump and how.
+public struct DumpOptions: Sendable {
+    /// The root process; its descendants come with it.
+    public var pid: Int32
+    /// Let the workload run on after a successful dump instead of ending it.
+    public var leaveRunning = false
+    /// Version to write into the image.
+    public var engineVersion: String
+    /// The container spec that the workload runs under, as JSON text; empty for none.
+    public var spec = ""
+    /// How long one task may take to stop.
+    public var stopSeconds = 10.0
+
+    public init(pid: Int32, engineVersion: String) {
+        self.pid = pid
+        self.engineVersion = engineVersion
+    }
+}
+
+/// What a dump did.
+public struct DumpReport: Sendable, Hashable {
+    /// PID of the root process, as the engine sees it.
+    public var pid: Int32
+    public var tasks: Int
+    public var processes: Int
+    public var pages: Int
+    public var imageBytes: UInt64
+    /// Phase to duration: `freeze`, `collect`, `pages`, `end`, and `frozen`, the time from the first task's stop until
+    /// all ran again or were gone.
+    public var milliseconds: [String: Double]
+}
+
+/// Dumps task trees.
+public enum Dump {
+    /// Freezes the tree of `options.pid`, writes its image to `output`, and ends it (or lets it run on).
+    ///
+    /// Whatever fails, and also after SIGTERM, SIGINT or SIGHUP, the workload runs on as before; it is ended only after
+    /// the whole image was written. All of it happens on the calling thread, with those signals, SIGCHLD and SIGPIPE
+    /// blocked meanwhile.
+    ///
+    /// - Parameters:
+    ///   - output: A descriptor, which stays open. Nothing is sought, so a pipe or a socket will do.
+    ///   - place: Its name for errors.
+    /// - Throws: `EngineError.refused` when the tree holds something that an image cannot.
+    public static func run(
+        _ options: DumpOptions, to output: Int32, place: String
+    ) throws(EngineError) -> DumpReport {
+        let ending = [Signals.terminate, Signals.interrupt, Signals.hangup]
+        let mask = try EngineError.wrap("block signals") { () throws(LinuxError) in
+            try Signals.block(ending + [Signals.child, Signals.pipe])
+        }
+        defer { try? Signals.setMask(mask) }
+        let wakeups = Signals.mask(ending)
+        // Before the freeze: it takes longer than many dumps.
+        let fingerprint = try text(of: Host.fingerprint(runtimes: ["native": options.engineVersion]))
+
+        let tree = FrozenTree(wakeups: wakeups, stopSeconds: options.stopSeconds)
+        let collector = DumpCollector(tree: tree, wakeups: wakeups)
+        var clock = PhaseClock()
+        do throws(EngineError) {
+            defer { collector.close() }
+            try tree.freeze(root: options.pid)
+            clock.end("freeze")
+            try collector.collect()
+            collector.contents.header = header(options, fingerprint, root: collector.inner(options.pid))
+            try check(collector.contents)
+            clock.end("collect")
+            let written = try write(collector, to: output, wakeups, place: place)
+            clock.end("pages")
+            var report = DumpReport(
+                pid: options.pid, tasks: tree.tasks.count, processes: tree.processes.count, pages: written.pages,
+                imageBytes: written.bytes, milliseconds: [:])
+            // From here on there is no way back: the image is whole.
+            if options.leaveRunning { tree.release() } else { try tree.kill() }
+            clock.end("end")
+            report.milliseconds = clock.phases
+            report.milliseconds["frozen"] = clock.phases.values.reduce(0, +)
+            return report
+        } catch {
+            tree.release()
+            throw error
+        }
+    }
+
+    private static func header(_ options: DumpOptions, _ fingerprint: String, root: Int32) -> ImageHeader {
+        var header = ImageHeader()
+        header.engineVersion = options.engineVersion
+        header.fingerprint = fingerprint
+        header.spec = options.spec
+        header.root = root
+        header.kernelRelease = Host.kernelName().release
+        header.xcr0 = CPUID.xcr0
+        header.xstateBytes = UInt32(CPUID.xstateBytes)
+        header.realtimeNanoseconds = MonotonicClock.nanoseconds(of: 0)
+        header.monotonicNanoseconds = MonotonicClock.nanoseconds(of: 1)
+        header.boottimeNanoseconds = MonotonicClock.nanoseconds(of: 7)
+        return header
+    }
+
+    private static func text(of fingerprint: HostFingerprint) throws(EngineError) -> String {
+        do {
+            return try JSONCoder.text(of: fingerprint)
+        } catch {
+            throw .image("fingerprint", why: "\(error)")
+        }
+    }
+
+    /// A dump that no reader would accept must fail while the workload still lives.
+    private static func check(_ contents: ImageContents) throws(EngineError) {
+        do {
+            try contents.validate()
+        } catch {
+            throw .image("new image", why: error.explanation.why + " (\(error.explanation.place))")
+        }
+    }
+
+    private static func write(
+        _ collector: DumpCollector, to output: Int32, _ wakeups: UInt64, place: String
+    ) throws(EngineError) -> (pages: Int, bytes: UInt64) {
+        let sink = DumpSink(fd: output, wakeups: wakeups)
+        let pages = DumpPages { () throws(EngineError) in try collector.checkInterruption() }
+        do throws(DumpFailure) {
+            var writer: ImageWriter<DumpSink>
+            do throws(ImageError) {
+                writer = try ImageWriter(to: sink)
+                for record in collector.contents.records { try writer.write(record) }
+                try writer.endMetadata()
+            } catch {
+                throw .image(error)
+            }
+            for space in collector.spaces { try pages.write(space, to: &writer) }
+            for content in collector.contentFiles { try pages.write(content, to: &writer) }
+            do throws(ImageError) {
+                try writer.finish()
+                try sink.flush()
+            } catch {
+                throw .image(error)
+            }
+            return (pages.count, writer.byteCount)
+        } catch {
+            switch error {
+            case .engine(let error): throw error
+            case .image(let error):
+                if let interruption = FrozenTree.interruption(wakeups) { throw interruption }
+                if let errno = sink.failure { throw .output(place, errno) }
+                throw .image(place, why: error.explanation.why)
+            }
+        }
+    }
+}
+
+/// Durations of phases that follow each other.
+struct PhaseClock {
+    private(set) var phases: [String: Double] = [:]
+    private var last = MonotonicClock.nanoseconds()
+
+    mutating func end(_ phase: String) {
+        let now = MonotonicClock.nanoseconds()
+        phases[phase] = Double(now - last) / 1e6
+        last = now
+    }
+}

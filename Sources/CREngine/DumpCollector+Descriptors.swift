@@ -1,0 +1,187 @@
+internal import CRImage
+internal import LinuxKit
+
+/// Descriptor tables and open files.
+extension DumpCollector {
+    /// Character devices that are the same everywhere and keep no state: null, zero, full, random, urandom.
+    private static let statelessDevices: Set<UInt64> = [3, 5, 7, 8, 9]
+
+    func collectDescriptors(_ process: FrozenTree.Process, number: UInt32) throws(EngineError) {
+        let pid = process.pid
+        var table = FileTableRecord()
+        table.number = number
+        let descriptors = try EngineError.wrap("list the descriptors", task: pid) { () throws(LinuxError) in
+            try Procfs.descriptors(of: pid)
+        }
+        let pidfd = try EngineError.wrap("open a pidfd", task: pid) { () throws(LinuxError) in try Pidfd.open(pid) }
+        defer { Files.close(pidfd) }
+        for fd in descriptors {
+            let (link, info) = try EngineError.wrap("look at fd \(fd)", task: pid) { () throws(LinuxError) in
+                (try Procfs.descriptorLink(pid, fd), try Procfs.descriptorInfo(pid, fd))
+            }
+            let file = try openFile(process: pid, pidfd: pidfd, fd: fd, link: link, info: info)
+            table.entries.append(DescriptorValue(fd: fd, openFile: file, closeOnExec: info.flags & 0o2000000 != 0))
+        }
+        contents.fileTables.append(table)
+    }
+
+    /// The number of an open file, recorded at its first use.
+    private func openFile(
+        process: Int32, pidfd: Int32, fd: Int32, link: String, info: DescriptorInfo
+    ) throws(EngineError) -> UInt32 {
+        let object = "fd \(fd): \(link)"
+        var known = openFiles[link] ?? []
+        var low = 0
+        var high = known.count
+        while low < high {
+            let middle = (low + high) / 2
+            let other = known[middle]
+            let order = try EngineError.wrap("compare fd \(fd)", task: process) { () throws(LinuxError) in
+                try Kcmp.order(.file, process, fd, other.process, other.fd)
+            }
+            if order == 0 { return other.number }
+            if order == 1 { high = middle } else { low = middle + 1 }
+        }
+        let path = "/proc/\(process)/fd/\(fd)"
+        let status = try EngineError.wrap("look at \(object)", task: process) { () throws(LinuxError) in
+            try Files.status(of: path)
+        }
+        var record = OpenFileRecord()
+        record.number = newNumber()
+        record.flags = info.flags & ~0o2000000
+        record.offset = info.position
+        if let lock = info.locks.first {
+            throw refuse(process, object, "file locks are not carried by this version (\(lock))")
+        }
+        try classify(&record, process: process, fd: fd, link: link, path: path, status: status, info: info)
+        try owner(&record, process: process, pidfd: pidfd, fd: fd, object: object, info: info)
+        known.insert(KnownFile(process: process, fd: fd, number: record.number, inode: status.inode), at: low)
+        openFiles[link] = known
+        contents.openFiles.append(record)
+        return record.number
+    }
+
+    private func classify(
+        _ record: inout OpenFileRecord, process: Int32, fd: Int32, link: String, path: String, status: FileStatus,
+        info: DescriptorInfo
+    ) throws(EngineError) {
+        let object = "fd \(fd): \(link)"
+        if link.hasPrefix("anon_inode:") {
+            return try classifyAnonymous(
+                &record, String(link.dropFirst(11)), process: process, fd: fd, object: object, info: info)
+        }
+        switch status.kind {
+        case .regular, .directory:
+            record.kind = .inode
+            let isWritten = record.flags & 3 != 0 && status.kind == .regular
+            record.inode = try inode(
+                process: process, link: link, status, openAt: path, object: "fd \(fd)", written: isWritten)
+        case .character:
+            guard status.specialDevice >> 32 == 1, Self.statelessDevices.contains(status.specialDevice & 0xffff_ffff) else {
+                throw refuse(process, object, "this device is not carried")
+            }
+            record.kind = .inode
+            record.inode = try inode(
+                process: process, link: link, status, openAt: path, object: "fd \(fd)", written: false)
+        case .fifo:
+            let isNamed = !link.hasPrefix("pipe:")
+            record.kind = isNamed ? .fifo : .pipe
+            if isNamed {
+                record.inode = try inode(
+                    process: process, link: link, status, openAt: path, object: "fd \(fd)", written: false)
+            }
+            record.pipe = pipe(status.identity, process: process, fd: fd, flags: record.flags, isNamed: isNamed)
+        case .socket: throw refuse(process, object, "sockets are not carried by this version")
+        case .block: throw refuse(process, object, "block devices are not carried")
+        case .symbolicLink: throw refuse(process, object, "a descriptor of a symbolic link is not carried by this version")
+        case .none: throw refuse(process, object, "this kind of descriptor is not known")
+        }
+    }
+
+    private func classifyAnonymous(
+        _ record: inout OpenFileRecord, _ name: String, process: Int32, fd: Int32, object: String, info: DescriptorInfo
+    ) throws(EngineError) {
+        switch name {
+        case "[eventfd]":
+            record.kind = .eventfd
+            record.eventCount = info.eventfdCount ?? 0
+            record.eventIsSemaphore = info.eventfdSemaphore
+        case "[timerfd]":
+            guard let timer = info.timer else { throw refuse(process, object, "the kernel does not show its setting") }
+            record.kind = .timerfd
+            record.timer.clock = timer.clock
+            record.timer.ticks = timer.ticks
+            record.timer.settimeFlags = timer.settimeFlags
+            record.timer.valueNanoseconds = timer.valueNanoseconds
+            record.timer.intervalNanoseconds = timer.intervalNanoseconds
+        case "[signalfd]":
+            guard let mask = info.signalMask else { throw refuse(process, object, "the kernel does not show its mask") }
+            record.kind = .signalfd
+            record.signalMask = mask
+        case "[eventpoll]":
+            record.kind = .epoll
+            epolls.append((contents.openFiles.count, process, fd, info.epollTargets))
+        default: throw refuse(process, object, "this kind of descriptor is not carried by this version")
+        }
+    }
+
+    /// What fcntl(2) knows of an open file, asked through a duplicate.
+    private func owner(
+        _ record: inout OpenFileRecord, process: Int32, pidfd: Int32, fd: Int32, object: String, info: DescriptorInfo
+    ) throws(EngineError) {
+        // O_PATH descriptors cannot be fetched, and have neither owner nor signal.
+        if record.flags & 0o10000000 != 0 { return }
+        let copy = try EngineError.wrap("fetch \(object)", task: process) { () throws(LinuxError) in
+            try Pidfd.descriptor(pidfd, fd)
+        }
+        defer { Files.close(copy) }
+        let (kind, id) = Files.owner(of: copy)
+        if id != 0 {
+            guard let inner = kind == 2 ? innerTids[id] ?? id : innerTids[id] else {
+                throw refuse(process, object, "its signals go to \(id), which is outside the tree")
+            }
+            record.ownerKind = UInt32(kind)
+            record.ownerID = inner
+        }
+        let signal = Kernel.attempt(.fcntl, Kernel.number(copy), 11)  // F_GETSIG
+        record.ownerSignal = Kernel.errno(of: signal) == nil ? Int32(signal) : 0
+        if record.kind == .eventfd, !info.eventfdShowsSemaphore {
+            record.eventIsSemaphore = try EventfdProbe.isSemaphore(copy, count: record.eventCount, process, object)
+        }
+    }
+
+    /// Finds which open file each epoll instance watches, now that all are known.
+    func resolveEpolls() throws(EngineError) {
+        for epoll in epolls {
+            var seen: [Int32: UInt32] = [:]
+            for target in epoll.targets {
+                let occurrence = seen[target.fd] ?? 0
+                seen[target.fd] = occurrence + 1
+                // The descriptor of that number in the epoll's own process is nearly always the one.
+                let candidates = openFiles.values.joined().filter { target.inode == nil || $0.inode == target.inode }
+                    .sorted { a, _ in a.process == epoll.process && a.fd == target.fd }
+                var found: UInt32?
+                for candidate in candidates where found == nil {
+                    let matches = try EngineError.wrap("find what fd \(epoll.fd) watches", task: epoll.process) {
+                        () throws(LinuxError) in
+                        try Kcmp.watches(
+                            candidate.process, candidate.fd, epollOf: epoll.process, epoll.fd, target: target.fd,
+                            occurrence: occurrence)
+                    }
+                    if matches { found = candidate.number }
+                }
+                guard let found else {
+                    throw refuse(
+                        epoll.process, "fd \(epoll.fd): epoll",
+                        "it watches a file (added as fd \(target.fd)) that no process of the tree has open any more")
+                }
+                var value = EpollTargetValue()
+                value.fd = target.fd
+                value.events = target.events
+                value.data = target.data
+                value.openFile = found
+                contents.openFiles[epoll.file].epollTargets.append(value)
+            }
+        }
+    }
+}

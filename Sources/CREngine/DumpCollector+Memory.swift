@@ -1,0 +1,241 @@
+internal import CRImage
+internal import LinuxKit
+
+/// Address spaces and what they map.
+extension DumpCollector {
+    private static let carriedFlags: [(String, VMAValue.Flags)] = [
+        ("gd", .growsDown), ("lo", .locked), ("nr", .noReserve), ("dc", .dontFork), ("dd", .dontDump),
+        ("wf", .wipeOnFork), ("mg", .mergeable), ("hg", .hugePages), ("nh", .noHugePages), ("sr", .sequentialReads),
+        ("rr", .randomReads),
+    ]
+
+    /// Flags of smaps that mean something this version cannot give back.
+    private static let refusedFlags: [(String, String)] = [
+        ("ht", "huge pages (hugetlbfs) are not carried by this version"),
+        ("uw", "userfaultfd watches it"), ("um", "userfaultfd watches it"), ("ui", "userfaultfd watches it"),
+        ("ss", "it is a shadow stack"), ("io", "it maps a device"), ("pf", "it maps a device"),
+        ("sl", "it is sealed (mseal)"), ("gu", "it holds guard pages"),
+    ]
+
+    func collectMemory(
+        _ process: FrozenTree.Process, number: UInt32, _ mappings: [Mapping]
+    ) throws(EngineError) -> AddressSpaceRecord {
+        let pid = process.pid
+        var record = AddressSpaceRecord()
+        record.number = number
+        let stat = process.stat
+        record.startCode = stat.startCode
+        record.endCode = stat.endCode
+        record.startData = stat.startData
+        record.endData = stat.endData
+        record.startBreak = stat.startHeap
+        record.startStack = stat.startStack
+        record.argumentsStart = stat.argumentsStart
+        record.argumentsEnd = stat.argumentsEnd
+        record.environmentStart = stat.environmentStart
+        record.environmentEnd = stat.environmentEnd
+        let auxiliary = try EngineError.wrap("read the auxiliary vector", task: pid) { () throws(LinuxError) in
+            try Files.contents(of: "/proc/\(pid)/auxv")
+        }
+        record.auxiliaryVector = stride(from: 0, to: auxiliary.count / 16 * 16, by: 8).map { auxiliary.word(at: $0) }
+        let executable = try EngineError.wrap("read the program's path", task: pid) { () throws(LinuxError) in
+            (
+                try Files.link("/proc/\(pid)/exe"), try Files.status(of: "/proc/\(pid)/exe")
+            )
+        }
+        record.executable = try inode(
+            process: pid, link: executable.0, executable.1, openAt: "/proc/\(pid)/exe", object: "program", written: false)
+
+        // The same file is mapped in several pieces; ask for its status once.
+        var statuses: [InodeKey: FileStatus] = [:]
+        for mapping in mappings where mapping.name != "[vsyscall]" {
+            record.vmas.append(try vma(mapping, of: pid, &statuses))
+        }
+        spaces.append(Space(number: number, process: pid, vmas: record.vmas))
+        return record
+    }
+
+    private func vma(
+        _ mapping: Mapping, of pid: Int32, _ statuses: inout [InodeKey: FileStatus]
+    ) throws(EngineError) -> VMAValue {
+        var value = VMAValue()
+        value.start = mapping.start
+        value.end = mapping.end
+        value.protection = mapping.protection.rawValue
+        let range = "VMA \(String(mapping.start, radix: 16))-\(String(mapping.end, radix: 16)) \(mapping.name)"
+        if mapping.name == "[vdso]" {
+            value.kind = .vdso
+            return value
+        }
+        if mapping.name.hasPrefix("[vvar") {
+            value.kind = .vvar
+            return value
+        }
+        for (flag, why) in Self.refusedFlags where mapping.flags.contains(flag) { throw refuse(pid, range, why) }
+        for (flag, option) in Self.carriedFlags where mapping.flags.contains(flag) { value.flags.insert(option) }
+
+        if mapping.inode == 0 && !mapping.isShared {
+            let name = mapping.name
+            if name.hasPrefix("[anon:") {
+                value.name = String(name.dropFirst(6).dropLast())
+            } else if !(name.isEmpty || name == "[heap]" || name == "[stack]" || name.hasPrefix("[stack:")) {
+                throw refuse(pid, range, "this kind of mapping is not known")
+            }
+            value.kind = .anonymous
+            return value
+        }
+        if mapping.name.hasPrefix("/SYSV") { throw refuse(pid, range, "System V shared memory is not carried by this version") }
+        if mapping.name.hasPrefix("anon_inode:") || mapping.name.hasPrefix("/anon_inode:")
+            || mapping.name.hasPrefix("[uprobes]")
+        {
+            throw refuse(pid, range, "this kind of mapping is not known")
+        }
+
+        let key = InodeKey(identity: FileIdentity(device: mapping.device, inode: mapping.inode), path: mapping.name)
+        let link = "/proc/\(pid)/map_files/\(String(mapping.start, radix: 16))-\(String(mapping.end, radix: 16))"
+        let status: FileStatus
+        if let known = statuses[key] {
+            status = known
+        } else {
+            status = try EngineError.wrap("look at the file of \(range)", task: pid) { () throws(LinuxError) in
+                try Files.status(of: link)
+            }
+            statuses[key] = status
+        }
+        if status.kind == .character, mapping.path == "/dev/zero", !mapping.isShared {
+            value.kind = .anonymous  // mmap(2) of /dev/zero is how anonymous memory was made before MAP_ANONYMOUS.
+            return value
+        }
+        guard status.kind == .regular else { throw refuse(pid, range, "it maps something that is no regular file") }
+        value.kind = mapping.isShared ? .sharedFile : .privateFile
+        value.fileOffset = mapping.fileOffset
+        let mayWrite = mapping.isShared && mapping.flags.contains("mw")
+        if mayWrite { value.flags.insert(.mayWrite) }
+        value.inode = try inode(
+            process: pid, link: mapping.name, status, openAt: link, object: range,
+            written: mayWrite && mapping.protection.contains(.write), probesBuildID: mapping.protection.contains(.execute))
+        return value
+    }
+
+    // MARK: Inodes
+
+    /// The number of an inode, recorded at its first use.
+    ///
+    /// - Parameters:
+    ///   - link: The name that the kernel gives, ` (deleted)` included.
+    ///   - openAt: A path under `/proc` that opens the very inode, whatever its name means by now.
+    ///   - object: What refers to it, for a refusal.
+    func inode(
+        process: Int32, link: String, _ status: FileStatus, openAt: String, object: String, written: Bool,
+        probesBuildID: Bool = false
+    ) throws(EngineError) -> UInt32 {
+        try checkText(link, process)
+        var record = InodeRecord()
+        let isDeleted = link.hasSuffix(" (deleted)")
+        let path = isDeleted ? String(link.dropLast(10)) : link
+        record.path = path
+        switch status.kind {
+        case .regular where path.hasPrefix("/memfd:"):
+            record.kind = .memfd
+            record.path = String(path.dropFirst(7))
+        case .regular where isDeleted && path == "/dev/zero" || path.hasPrefix("[anon_shmem:"):
+            record.kind = .sharedMemory
+            record.path = ""
+        case .regular where isDeleted || status.links == 0:
+            if status.links > 0 {
+                throw refuse(
+                    process, "\(object): \(link)", "its name was removed or replaced while the file has other names")
+            }
+            record.kind = .deleted
+        case .regular: record.kind = .regular
+        case .directory:
+            if isDeleted { throw refuse(process, "\(object): \(link)", "the directory was removed") }
+            record.kind = .directory
+        case .fifo:
+            if isDeleted { throw refuse(process, "\(object): \(link)", "the named pipe was removed") }
+            record.kind = .fifo
+        case .character: record.kind = .device
+        default: throw refuse(process, "\(object): \(link)", "this kind of file is not known")
+        }
+        let key = InodeKey(identity: status.identity, path: record.kind.hasContent ? "" : record.path)
+        if let number = inodes[key] {
+            if written, let index = contents.inodes.firstIndex(where: { $0.number == number }) {
+                contents.inodes[index].isWritten = true
+            }
+            return number
+        }
+        if !record.kind.hasContent { try checkName(path, is: status, of: process, object) }
+        record.number = newNumber()
+        record.sizeBytes = status.sizeBytes
+        record.mode = status.mode
+        record.uid = status.uid
+        record.gid = status.gid
+        record.modifiedNanoseconds = status.modifiedNanoseconds
+        record.device = status.specialDevice
+        record.isWritten = written
+        if record.kind == .regular, probesBuildID { record.buildID = buildID(openAt) }
+        if record.kind.hasContent { try keepContent(&record, openAt: openAt, process, object) }
+        inodes[key] = record.number
+        contents.inodes.append(record)
+        return record.number
+    }
+
+    /// Another file may stand at the path by now; restoring would then take the wrong one.
+    private func checkName(
+        _ path: String, is status: FileStatus, of process: Int32, _ object: String
+    ) throws(EngineError) {
+        guard path.hasPrefix("/") else { throw refuse(process, "\(object): \(path)", "it has no path") }
+        let components = path.split(separator: "/", maxSplits: 2)
+        if components.count >= 2, components[0] == "proc", Int32(components[1]) != nil {
+            throw refuse(process, "\(object): \(path)", "files below a process's /proc folder are not carried")
+        }
+        do {
+            let there = try Files.status(of: visible(path, from: process))
+            if there.identity == status.identity { return }
+            throw refuse(process, "\(object): \(path)", "another file stands at its path now")
+        } catch let error as LinuxError {
+            throw refuse(process, "\(object): \(path)", "its path cannot be reached: \(error.errno.map { "\($0)" } ?? "?")")
+        } catch let error as EngineError {
+            throw error
+        } catch {
+            throw refuse(process, "\(object): \(path)", "its path cannot be reached")
+        }
+    }
+
+    /// A path that leads the engine to what the process's mount namespace has at `path`.
+    func visible(_ path: String, from process: Int32) -> String {
+        let root = roots[process] ?? "/"
+        if root == "/" { return "/proc/\(process)/root\(path)" }
+        if path == root { return "/proc/\(process)/root" }
+        if path.hasPrefix(root + "/") { return "/proc/\(process)/root\(path.dropFirst(root.utf8.count))" }
+        return path
+    }
+
+    private func buildID(_ path: String) -> [UInt8] {
+        guard let fd = try? Files.open(path, .readOnly) else { return [] }
+        defer { Files.close(fd) }
+        // Linkers put the notes right behind the program headers.
+        guard let start = try? Files.prefix(of: fd, count: 8192), let file = try? ELFFile(start), let text = file.buildID
+        else { return [] }
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let pair = String(rest.prefix(2)), rest.count >= 2, let byte = UInt8(pair, radix: 16) {
+            bytes.append(byte)
+            rest = rest.dropFirst(2)
+        }
+        return bytes
+    }
+
+    private func keepContent(
+        _ record: inout InodeRecord, openAt: String, _ process: Int32, _ object: String
+    ) throws(EngineError) {
+        let fd = try EngineError.wrap("open the content of \(object)", task: process) { () throws(LinuxError) in
+            try Files.open(openAt, .readOnly)
+        }
+        contentFiles.append(Content(inode: record.number, fd: fd, sizeBytes: record.sizeBytes))
+        if record.kind == .memfd {
+            let seals = Kernel.attempt(.fcntl, Kernel.number(fd), 1034, 0)  // F_GET_SEALS
+            if Kernel.errno(of: seals) == nil { record.seals = UInt32(truncatingIfNeeded: seals) }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+internal import CRImage
+internal import LinuxKit
+
+/// What a dump refuses before it asks the tasks anything: a remote call in such a task could harm it.
+extension DumpCollector {
+    private static let namespaces = ["user", "mnt", "net", "ipc", "uts", "time", "cgroup", "pid"]
+
+    func checkSupported() throws(EngineError) {
+        guard let root = tree.processes.first else { return }
+        let own = Int32(Kernel.attempt(.getpid))
+        let expected = links(root.pid)
+        if let engine = links(own)["user"], let workload = expected["user"], engine != workload {
+            throw refuse(root.pid, "namespace \(workload)", "it runs in a user namespace of its own")
+        }
+        for process in tree.processes where !process.isZombie {
+            for task in process.tasks {
+                let status = try EngineError.wrap("read the status", task: task) { () throws(LinuxError) in
+                    try Procfs.status(task)
+                }
+                if status.seccomp != 0 {
+                    throw refuse(
+                        task, "seccomp \(status.seccomp == 1 ? "strict mode" : "filter")",
+                        "seccomp is not carried by this version")
+                }
+                let registers = try EngineError.wrap("read the registers", task: task) { () throws(LinuxError) in
+                    try Ptrace.registers(task)
+                }
+                if !registers.is64Bit {
+                    throw refuse(task, "code segment 0x\(String(registers.cs, radix: 16))", "it runs 32-bit code")
+                }
+                if task != process.pid {
+                    for resource in [Kcmp.Resource.files, .filesystem] {
+                        let same = try EngineError.wrap("compare with task \(task)", task: task) {
+                            () throws(LinuxError) in try Kcmp.same(resource, process.pid, task)
+                        }
+                        if !same {
+                            throw refuse(task, "\(resource)", "this thread does not share the table with its process")
+                        }
+                    }
+                }
+            }
+            let found = links(process.pid)
+            for name in Self.namespaces where found[name] != expected[name] {
+                throw refuse(
+                    process.pid, "namespace \(found[name] ?? name)", "it is in another namespace than the root process")
+            }
+            if let children = try? Files.link("/proc/\(process.pid)/ns/pid_for_children"), children != found["pid"] {
+                throw refuse(process.pid, "namespace \(children)", "its children go to another PID namespace")
+            }
+            if process.stat.terminal != 0 {
+                throw refuse(
+                    process.pid, "controlling terminal \(process.stat.terminal >> 8 & 0xfff):\(process.stat.terminal & 0xff)",
+                    "terminals are not carried by this version")
+            }
+        }
+    }
+
+    private func links(_ pid: Int32) -> [String: String] {
+        var links: [String: String] = [:]
+        for name in Self.namespaces {
+            if let link = try? Files.link("/proc/\(pid)/ns/\(name)") { links[name] = link }
+        }
+        return links
+    }
+}

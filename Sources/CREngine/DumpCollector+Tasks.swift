@@ -1,0 +1,227 @@
+internal import CRImage
+internal import LinuxKit
+
+/// What only the tasks themselves can tell: asked by remote calls.
+extension DumpCollector {
+    /// Fills the task records of a process, and what process, address space and signal table need from inside.
+    ///
+    /// - Parameter signalTable: Number under which to record the signal table; `nil` when that is done.
+    func collectTasks(
+        _ process: FrozenTree.Process, _ mappings: [Mapping], record: inout ProcessRecord,
+        space: inout AddressSpaceRecord, signalTable: UInt32?
+    ) throws(EngineError) {
+        let code = mappings.filter { $0.protection.contains(.execute) && $0.name != "[vsyscall]" }
+            .sorted { a, b in a.name == "[vdso]" && b.name != "[vdso]" }
+            .map { RemoteMemory.Range(start: $0.start, count: Int($0.sizeBytes)) }
+        guard let instruction = try RemoteInstruction.findSystemCall(process.pid, in: code) else {
+            throw refuse(process.pid, "process \(process.pid)", "no executable memory holds a system call instruction")
+        }
+        let leader = try RemoteTask(task: process.pid, systemCallAddress: instruction)
+        leader.wakeups = wakeups
+        var failure: EngineError?
+        do throws(EngineError) {
+            _ = try leader.scratch()
+            try collectProcess(leader, process, &record, &space, signalTable: signalTable)
+            try collectTask(leader, process)
+            for task in process.tasks where task != process.pid {
+                try checkInterruption()
+                let remote = try RemoteTask(task: task, systemCallAddress: instruction)
+                remote.wakeups = wakeups
+                remote.borrowScratch(of: leader)
+                do throws(EngineError) {
+                    try collectTask(remote, process)
+                } catch {
+                    failure = error
+                }
+                // Even after SIGTERM the task gets its registers back first.
+                remote.wakeups = 0
+                try remote.park()
+                if failure != nil { break }
+            }
+        } catch {
+            failure = failure ?? error
+        }
+        leader.wakeups = 0
+        do throws(EngineError) { try leader.park() } catch { failure = failure ?? error }
+        tree.send(leader.deferredSignals, to: process.pid)
+        if let failure { throw failure }
+    }
+
+    private func collectProcess(
+        _ remote: RemoteTask, _ process: FrozenTree.Process, _ record: inout ProcessRecord,
+        _ space: inout AddressSpaceRecord, signalTable: UInt32?
+    ) throws(EngineError) {
+        let scratch = try remote.scratch()
+        for which in 0..<UInt64(3) {
+            try remote.call(.getitimer, which, scratch, doing: "read an interval timer")
+            let bytes = try remote.read(at: scratch, count: 32)
+            var timer = IntervalTimerValue()
+            timer.intervalMicroseconds = bytes.word(at: 0) * 1_000_000 + bytes.word(at: 8)
+            timer.valueMicroseconds = bytes.word(at: 16) * 1_000_000 + bytes.word(at: 24)
+            record.intervalTimers.append(timer)
+        }
+        try remote.call(.prctl, 37, scratch, doing: "ask whether it adopts orphans")  // PR_GET_CHILD_SUBREAPER
+        record.isSubreaper = try remote.read(at: scratch, count: 4).half(at: 0) != 0
+        space.dumpable = UInt32(try remote.call(.prctl, 3, doing: "ask whether it may be dumped"))
+        space.hugePagesDisabled = try remote.call(.prctl, 42, doing: "ask for huge pages") != 0
+        space.programBreak = try remote.call(.brk, 0, doing: "read the program break")
+        record.timers = try posixTimers(remote, process, scratch)
+        if let signalTable { contents.signalTables.append(try actions(remote, process, scratch, signalTable)) }
+    }
+
+    private func posixTimers(
+        _ remote: RemoteTask, _ process: FrozenTree.Process, _ scratch: UInt64
+    ) throws(EngineError) -> [PosixTimerValue] {
+        let timers = try EngineError.wrap("read the timers", task: process.pid) { () throws(LinuxError) in
+            try Procfs.timers(process.pid)
+        }
+        var values: [PosixTimerValue] = []
+        for timer in timers {
+            if timer.clock < 0 {
+                throw refuse(process.pid, "timer \(timer.id)", "it counts the CPU time of one task")
+            }
+            var value = PosixTimerValue()
+            value.id = timer.id
+            value.clock = timer.clock
+            value.signal = timer.signal
+            value.value = timer.value
+            value.notify = timer.notify
+            value.notifyTask = inner(timer.notifyTask)
+            try remote.call(.timer_gettime, Kernel.number(timer.id), scratch, doing: "read timer \(timer.id)")
+            let bytes = try remote.read(at: scratch, count: 32)
+            value.intervalNanoseconds = bytes.word(at: 0) * 1_000_000_000 + bytes.word(at: 8)
+            value.valueNanoseconds = bytes.word(at: 16) * 1_000_000_000 + bytes.word(at: 24)
+            values.append(value)
+        }
+        return values
+    }
+
+    private func actions(
+        _ remote: RemoteTask, _ process: FrozenTree.Process, _ scratch: UInt64, _ number: UInt32
+    ) throws(EngineError) -> SignalTableRecord {
+        var record = SignalTableRecord()
+        record.number = number
+        // A signal that is neither caught nor ignored has the default action; flags there mean something for SIGCHLD only.
+        let status = process.status
+        let wanted = status.caughtSignals | status.ignoredSignals | Signals.mask([Signals.child])
+        record.actions = [SignalActionValue](repeating: SignalActionValue(), count: 64)
+        for signal in 1...64 where wanted >> UInt64(signal - 1) & 1 != 0 {
+            if signal == Int(Signals.kill) || signal == Int(Signals.stop) { continue }
+            let target = scratch + UInt64((signal - 1) * 32)
+            try remote.call(.rt_sigaction, UInt64(signal), 0, target, 8, doing: "read the action of signal \(signal)")
+        }
+        let bytes = try remote.read(at: scratch, count: 2048)
+        for signal in 1...64 where wanted >> UInt64(signal - 1) & 1 != 0 {
+            if signal == Int(Signals.kill) || signal == Int(Signals.stop) { continue }
+            let offset = (signal - 1) * 32
+            var action = SignalActionValue()
+            action.handler = bytes.word(at: offset)
+            action.flags = bytes.word(at: offset + 8)
+            action.restorer = bytes.word(at: offset + 16)
+            action.mask = bytes.word(at: offset + 24)
+            record.actions[signal - 1] = action
+        }
+        return record
+    }
+
+    // MARK: One task
+
+    private func collectTask(_ remote: RemoteTask, _ process: FrozenTree.Process) throws(EngineError) {
+        let tid = remote.task
+        var record = TaskRecord()
+        record.tid = inner(tid)
+        record.process = inner(process.pid)
+        record.signalMask = remote.originalMask
+        let status: TaskStatus
+        let stat: TaskStat
+        (status, stat, record.pendingSignals) = try EngineError.wrap("read the task", task: tid) {
+            () throws(LinuxError) in
+            (try Procfs.status(tid), try Procfs.stat(tid), try Ptrace.pendingSiginfo(tid, shared: false))
+        }
+        let isSignalDue = (status.pendingSignals | status.sharedPendingSignals) & ~remote.originalMask != 0
+        record.registers =
+            InterruptedCall.settle(remote.original, isSignalDue: isSignalDue) { address in
+                try? RemoteMemory.read(tid, at: address - 64, count: 64)
+            }.words
+        record.comm = stat.comm
+        (record.xstateKind, record.xstate) = try extendedState(tid)
+        try askTask(remote, &record)
+        let robust = try EngineError.wrap("read the robust futex list", task: tid) { () throws(LinuxError) in
+            try Limits.robustList(of: tid)
+        }
+        record.robustListHead = robust.head
+        record.robustListBytes = robust.length
+        record.rseq = try rseq(remote, process)
+        record.credentials = credentials(status, secureBits: record.credentials.secureBits)
+        record.scheduling = (try? Limits.scheduling(of: tid)) ?? []
+        contents.tasks.append(record)
+    }
+
+    private func askTask(_ remote: RemoteTask, _ record: inout TaskRecord) throws(EngineError) {
+        let scratch = try remote.scratch()
+        try remote.call(.sigaltstack, 0, scratch, doing: "read the alternate stack")
+        try remote.call(.prctl, 2, scratch + 24, doing: "read the parent death signal")  // PR_GET_PDEATHSIG
+        let tidAddress = try remote.attempt(.prctl, [40, scratch + 32])  // PR_GET_TID_ADDRESS
+        let bytes = try remote.read(at: scratch, count: 40)
+        record.alternateStack.pointer = bytes.word(at: 0)
+        // SS_ONSTACK says where the task runs now; it cannot be set.
+        record.alternateStack.flags = bytes.half(at: 8) & ~1
+        record.alternateStack.sizeBytes = bytes.word(at: 16)
+        record.parentDeathSignal = Int32(bitPattern: bytes.half(at: 24))
+        if Kernel.errno(of: tidAddress) == nil { record.clearTidAddress = bytes.word(at: 32) }
+        record.personality = UInt32(
+            truncatingIfNeeded: try remote.call(.personality, 0xffff_ffff, doing: "read the personality"))
+        record.credentials.secureBits = UInt32(
+            truncatingIfNeeded: try remote.call(.prctl, 27, doing: "read the secure bits"))
+        record.timerSlackNanoseconds = try remote.call(.prctl, 30, doing: "read the timer slack")
+    }
+
+    private func extendedState(_ tid: Int32) throws(EngineError) -> (XstateKind, [UInt8]) {
+        do {
+            return (.extended, try Ptrace.registerSet(tid, .extendedState))
+        } catch {
+            // A CPU without XSAVE.
+            guard error.errno == .noDevice || error.errno == .invalid else {
+                throw .system(error, task: tid, doing: "read the extended state")
+            }
+        }
+        return (
+            .floatingPoint,
+            try EngineError.wrap("read the floating-point state", task: tid) { () throws(LinuxError) in
+                try Ptrace.registerSet(tid, .floatingPoint)
+            }
+        )
+    }
+
+    private func credentials(_ status: TaskStatus, secureBits: UInt32) -> CredentialsValue {
+        var value = CredentialsValue()
+        value.users = status.uids.map { UInt64($0) }
+        value.groups = status.gids.map { UInt64($0) }
+        value.supplementaryGroups = status.groups.map { UInt64($0) }
+        value.inheritable = status.capabilitiesInheritable
+        value.permitted = status.capabilitiesPermitted
+        value.effective = status.capabilitiesEffective
+        value.bounding = status.capabilitiesBounding
+        value.ambient = status.capabilitiesAmbient
+        value.noNewPrivileges = status.noNewPrivileges
+        value.secureBits = secureBits
+        return value
+    }
+
+    private func rseq(_ remote: RemoteTask, _ process: FrozenTree.Process) throws(EngineError) -> RseqValue {
+        let tid = remote.task
+        var value = RseqValue()
+        let known = try EngineError.wrap("read the rseq registration", task: tid) { () throws(LinuxError) in
+            try Ptrace.rseqConfiguration(tid)
+        }
+        if let known {
+            value.address = known.address
+            value.sizeBytes = known.sizeBytes
+            value.signature = known.signature
+            value.flags = known.flags
+        } else if let found = try RseqGuess.find(remote, process.pid) {
+            value = found
+        }
+        return value
+    }
+}

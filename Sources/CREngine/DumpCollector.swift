@@ -1,0 +1,227 @@
+internal import CRImage
+internal import CRModel
+internal import LinuxKit
+
+/// Gathers everything but the pages of a frozen tree into records.
+///
+/// Nothing is changed in the workload but for remote calls that only ask; each is undone before ``collect()`` returns or
+/// throws. What has no record is refused by name.
+///
+/// - Precondition: All methods run on the thread that froze the tree.
+final class DumpCollector {
+    /// Content of an inode that the image must carry, open for reading.
+    struct Content {
+        var inode: UInt32
+        var fd: Int32
+        var sizeBytes: UInt64
+    }
+
+    /// An address space whose pages go into the image.
+    struct Space {
+        var number: UInt32
+        var process: Int32
+        var vmas: [VMAValue]
+    }
+
+    let tree: FrozenTree
+    let wakeups: UInt64
+    var contents = ImageContents()
+    var contentFiles: [Content] = []
+    var spaces: [Space] = []
+
+    /// All object numbers come from one series: a page run names its target by number alone.
+    private var lastNumber: UInt32 = 0
+
+    var addressSpaces = SharedObjects(resource: .memory)
+    var fileTables = SharedObjects(resource: .files)
+    var fileSystems = SharedObjects(resource: .filesystem)
+    var signalTables = SharedObjects(resource: .signalHandlers)
+
+    /// Open files met so far, by what `/proc` calls them: only those can be the same.
+    var openFiles: [String: [KnownFile]] = [:]
+    var pipes: [FileIdentity: PipeEnds] = [:]
+    var inodes: [InodeKey: UInt32] = [:]
+    var epolls: [(file: Int, process: Int32, fd: Int32, targets: [DescriptorInfo.EpollTarget])] = []
+    /// Where each process sees `/`.
+    var roots: [Int32: String] = [:]
+    /// Outer TID to the TID in the workload's PID namespace.
+    var innerTids: [Int32: Int32] = [:]
+
+    struct KnownFile {
+        var process: Int32
+        var fd: Int32
+        var number: UInt32
+        var inode: UInt64
+    }
+
+    struct InodeKey: Hashable {
+        var identity: FileIdentity
+        /// Hard links are one file with several paths; nameless files have one entry.
+        var path: String
+    }
+
+    struct PipeEnds {
+        var number: UInt32
+        var index: Int
+        var reader: (process: Int32, fd: Int32)?
+        var writer: (process: Int32, fd: Int32)?
+        var any: (process: Int32, fd: Int32)
+        var isPacket = false
+        var isNamed = false
+    }
+
+    init(tree: FrozenTree, wakeups: UInt64) {
+        self.tree = tree
+        self.wakeups = wakeups
+    }
+
+    func newNumber() -> UInt32 {
+        lastNumber += 1
+        return lastNumber
+    }
+
+    /// Ends the dump early when a signal asked for it.
+    func checkInterruption() throws(EngineError) {
+        if let error = FrozenTree.interruption(wakeups) { throw error }
+    }
+
+    func refuse(_ task: Int32?, _ object: String, _ why: String) -> EngineError {
+        .refused(.unsupported(task: task, object: object, why))
+    }
+
+    /// Closes what was kept open for its content.
+    func close() {
+        for content in contentFiles { Files.close(content.fd) }
+        contentFiles = []
+    }
+
+    /// Fills ``contents``.
+    func collect() throws(EngineError) {
+        for process in tree.processes {
+            guard let inner = process.status.namespaceProcesses.last else { continue }
+            innerTids[process.pid] = inner
+            for task in process.tasks where task != process.pid {
+                let status = try EngineError.wrap("read the status", task: task) { () throws(LinuxError) in
+                    try Procfs.status(task)
+                }
+                innerTids[task] = status.namespaceTids.last ?? task
+            }
+        }
+        try checkSupported()
+        for process in tree.processes {
+            try checkInterruption()
+            try collect(process)
+        }
+        try resolveEpolls()
+        try collectPipes()
+    }
+
+    func inner(_ tid: Int32) -> Int32 { innerTids[tid] ?? tid }
+
+    private func collect(_ process: FrozenTree.Process) throws(EngineError) {
+        let pid = process.pid
+        var record = ProcessRecord()
+        record.pid = inner(pid)
+        let isRoot = pid == tree.processes.first?.pid
+        record.parent = isRoot ? 0 : inner(process.parent)
+        record.processGroup = process.status.namespaceGroups.last ?? process.stat.processGroup
+        record.session = process.status.namespaceSessions.last ?? process.stat.session
+        record.exitSignal = process.stat.exitSignal
+        if process.isZombie {
+            record.isZombie = true
+            record.exitStatus = process.stat.exitCode
+            record.comm = process.stat.comm
+            contents.processes.append(record)
+            return
+        }
+        record.stopSignal = process.groupStopSignal
+        record.limits = try EngineError.wrap("read the limits", task: pid) { () throws(LinuxError) in
+            try Limits.all(of: pid)
+        }.map { LimitValue(soft: $0.soft, hard: $0.hard) }
+        record.pendingSignals = try EngineError.wrap("read pending signals", task: pid) { () throws(LinuxError) in
+            try Ptrace.pendingSiginfo(pid, shared: true)
+        }
+        if let text = try? Files.text(of: "/proc/\(pid)/oom_score_adj"), let value = Int32(text.filter { $0 != "\n" }) {
+            record.oomScoreAdjustment = value
+        }
+        roots[pid] = try EngineError.wrap("read the root directory", task: pid) { () throws(LinuxError) in
+            try Files.link("/proc/\(pid)/root")
+        }
+
+        let memory = try addressSpaces.find(pid) { newNumber() }
+        let table = try fileTables.find(pid) { newNumber() }
+        let system = try fileSystems.find(pid) { newNumber() }
+        let signals = try signalTables.find(pid) { newNumber() }
+        record.addressSpace = memory.number
+        record.fileTable = table.number
+        record.fileSystem = system.number
+        record.signalTable = signals.number
+
+        // The mappings first: the scratch memory of the remote calls must not be among them.
+        let mappings = try EngineError.wrap("read the mappings", task: pid) { () throws(LinuxError) in
+            try Procfs.mappings(pid)
+        }
+        var space = AddressSpaceRecord()
+        if memory.isNew { space = try collectMemory(process, number: memory.number, mappings) }
+        if table.isNew { try collectDescriptors(process, number: table.number) }
+        if system.isNew { try collectFileSystem(process, number: system.number) }
+        try collectTasks(
+            process, mappings, record: &record, space: &space, signalTable: signals.isNew ? signals.number : nil)
+        if memory.isNew { contents.addressSpaces.append(space) }
+        contents.processes.append(record)
+    }
+
+    private func collectFileSystem(_ process: FrozenTree.Process, number: UInt32) throws(EngineError) {
+        var record = FileSystemRecord()
+        record.number = number
+        record.umask = process.status.umask
+        record.root = roots[process.pid] ?? "/"
+        record.workingDirectory = try EngineError.wrap("read the working directory", task: process.pid) {
+            () throws(LinuxError) in try Files.link("/proc/\(process.pid)/cwd")
+        }
+        for path in [record.root, record.workingDirectory] {
+            if path.hasSuffix(" (deleted)") || path.hasPrefix("(unreachable)") {
+                throw refuse(process.pid, "directory \(path)", "its working or root directory is not there any more")
+            }
+            try checkText(path, process.pid)
+        }
+        contents.fileSystems.append(record)
+    }
+
+    /// Names that are no UTF-8 cannot be written down as text.
+    func checkText(_ path: String, _ process: Int32) throws(EngineError) {
+        if path.unicodeScalars.contains("\u{fffd}") {
+            throw refuse(process, "path \(path)", "its name is not valid UTF-8")
+        }
+    }
+}
+
+/// Tables that several processes may share, told apart by kcmp(2).
+struct SharedObjects {
+    let resource: Kcmp.Resource
+    /// In the kernel's own order, so that each newcomer is found by halving.
+    private var known: [(task: Int32, number: UInt32)] = []
+
+    init(resource: Kcmp.Resource) { self.resource = resource }
+
+    /// The number of the task's table, a new one when nobody before had it.
+    mutating func find(
+        _ task: Int32, _ newNumber: () -> UInt32
+    ) throws(EngineError) -> (number: UInt32, isNew: Bool) {
+        var low = 0
+        var high = known.count
+        while low < high {
+            let middle = (low + high) / 2
+            let other = known[middle].task
+            let resource = resource
+            let order = try EngineError.wrap("compare with task \(other)", task: task) { () throws(LinuxError) in
+                try Kcmp.order(resource, task, 0, other, 0)
+            }
+            if order == 0 { return (known[middle].number, false) }
+            if order == 1 { high = middle } else { low = middle + 1 }
+        }
+        let number = newNumber()
+        known.insert((task, number), at: low)
+        return (number, true)
+    }
+}

@@ -1,0 +1,249 @@
+internal import CRModel
+internal import LinuxKit
+
+/// A task tree that stands still under the engine's ptrace.
+///
+/// Every task is seized and interrupted, so that its parent and its job control see nothing of it. ``release()`` lets all
+/// run on; whoever was stopped by job control before stays stopped, because ptrace never touches that state.
+///
+/// - Precondition: All methods run on one thread.
+final class FrozenTree {
+    /// One process of the tree.
+    struct Process {
+        var pid: Int32
+        var parent: Int32
+        /// Live tasks, the leader first; empty for a zombie.
+        var tasks: [Int32]
+        var status: TaskStatus
+        var stat: TaskStat
+        /// Stopped by job control: the signal that did it; 0 when running.
+        var groupStopSignal: Int32
+        var isZombie: Bool { tasks.isEmpty }
+    }
+
+    /// Parents before their children.
+    private(set) var processes: [Process] = []
+    private var seized: [Int32] = []
+    private var seizedSet: Set<Int32> = []
+    private var stopSignal: [Int32: Int32] = [:]
+    /// Signals that reached tasks during remote calls, to be sent again when they run.
+    private var deferred: [(process: Int32, signal: Int32)] = []
+    private let wakeups: UInt64
+    private let stopSeconds: Double
+
+    /// - Parameters:
+    ///   - wakeups: Blocked signals that end any wait.
+    ///   - stopSeconds: How long one task may take to stop; a task in an uninterruptible wait takes as long as that lasts.
+    init(wakeups: UInt64, stopSeconds: Double = 10) {
+        self.wakeups = wakeups
+        self.stopSeconds = stopSeconds
+    }
+
+    /// Every task under ptrace, zombies not counted.
+    var tasks: [Int32] { seized }
+
+    /// Stops `root` and all its descendants.
+    ///
+    /// - Throws: `EngineError.refused` for tasks that cannot be taken over; what was seized until then stays so, the
+    ///   caller calls ``release()``.
+    func freeze(root: Int32) throws(EngineError) {
+        let ownPid = Int32(Kernel.attempt(.getpid))
+        var known: Set<Int32> = [root]
+        var order: [Int32] = [root]
+        var index = 0
+        while index < order.count {
+            let pid = order[index]
+            index += 1
+            if pid == ownPid {
+                throw .refused(
+                    .unsupported(task: pid, object: "process \(pid)", "the tree holds the engine's own process"))
+            }
+            guard let process = try freeze(process: pid, isRoot: pid == root) else { continue }
+            processes.append(process)
+            // The whole process stands still, so its list of children can only lose members now.
+            for task in process.tasks {
+                let children = try EngineError.wrap("list the children", task: task) { () throws(LinuxError) in
+                    try Procfs.children(of: task, in: pid)
+                }
+                for child in children where known.insert(child).inserted { order.append(child) }
+            }
+        }
+        // Parents that were still running while an earlier sibling was being stopped cannot exist: a process's children are
+        // listed only after all its tasks stopped. What is left are children that lost their parent inside the tree and
+        // went to a subreaper within it; one more look finds them.
+        var again = true
+        while again {
+            again = false
+            for process in processes {
+                for task in process.tasks {
+                    let children = (try? Procfs.children(of: task, in: process.pid)) ?? []
+                    for child in children where known.insert(child).inserted {
+                        if let found = try freeze(process: child, isRoot: false) { processes.append(found) }
+                        again = true
+                    }
+                }
+            }
+        }
+        for position in processes.indices {
+            // A child that ended meanwhile is a zombie now; its parent cannot have waited for it.
+            processes[position].parent = try parent(of: processes[position].pid)
+        }
+    }
+
+    private func parent(of pid: Int32) throws(EngineError) -> Int32 {
+        try EngineError.wrap("read the parent", task: pid) { () throws(LinuxError) in try Procfs.stat(pid).parent }
+    }
+
+    /// - Returns: `nil` when the process is gone.
+    private func freeze(process pid: Int32, isRoot: Bool) throws(EngineError) -> Process? {
+        guard let (status, stat) = try look(pid, isRoot: isRoot) else { return nil }
+        if status.state == "Z" || status.state == "X" {
+            if status.threads > 1 {
+                throw .refused(
+                    .unsupported(task: pid, object: "process \(pid)", "its first thread has ended while others run"))
+            }
+            if isRoot {
+                throw .refused(.unsupported(task: pid, object: "process \(pid)", "the root of the tree has ended"))
+            }
+            return Process(
+                pid: pid, parent: stat.parent, tasks: [], status: status, stat: stat, groupStopSignal: 0)
+        }
+        if status.tracer != 0 {
+            throw .refused(
+                .unsupported(task: pid, object: "process \(pid)", "task \(status.tracer) is tracing it already"))
+        }
+        var tasks: [Int32] = []
+        var found = true
+        while found {
+            found = false
+            let listed = try EngineError.wrap("list the tasks", task: pid) { () throws(LinuxError) in
+                try Procfs.tasks(of: pid)
+            }
+            for task in listed where !seizedSet.contains(task) {
+                found = true
+                if try seize(task, of: pid) { tasks.append(task) }
+            }
+        }
+        tasks.sort { ($0 == pid ? 0 : 1, $0) < ($1 == pid ? 0 : 1, $1) }
+        guard tasks.first == pid else {
+            if isRoot { throw .derailed(task: pid, "it ended while it was being stopped") }
+            guard let (status, stat) = try look(pid, isRoot: false) else { return nil }
+            guard status.state == "Z", tasks.isEmpty else {
+                throw .refused(
+                    .unsupported(task: pid, object: "process \(pid)", "its first thread has ended while others run"))
+            }
+            return Process(pid: pid, parent: stat.parent, tasks: [], status: status, stat: stat, groupStopSignal: 0)
+        }
+        guard let (after, afterStat) = try look(pid, isRoot: isRoot) else { return nil }
+        let stopped = tasks.compactMap { stopSignal[$0] }.first ?? 0
+        return Process(
+            pid: pid, parent: afterStat.parent, tasks: tasks, status: after, stat: afterStat,
+            groupStopSignal: stopped)
+    }
+
+    private func look(_ pid: Int32, isRoot: Bool) throws(EngineError) -> (TaskStatus, TaskStat)? {
+        do {
+            return (try Procfs.status(pid), try Procfs.stat(pid))
+        } catch {
+            if error.errno == .noEntry || error.errno == .noProcess, !isRoot { return nil }
+            throw .system(error, task: pid, doing: "look at the process")
+        }
+    }
+
+    /// - Returns: False when the task ended first.
+    private func seize(_ task: Int32, of pid: Int32) throws(EngineError) -> Bool {
+        do {
+            try Ptrace.seize(task, .markSystemCallStops)
+        } catch {
+            if error.errno == .noProcess { return hasEnded(task, of: pid) }
+            // EPERM also comes for a task that is ending.
+            if error.errno == .notPermitted, hasEnded(task, of: pid) { return false }
+            throw .system(error, task: task, doing: "stop the task")
+        }
+        seized.append(task)
+        seizedSet.insert(task)
+        let deadline = Deadline(seconds: stopSeconds)
+        do {
+            try Ptrace.interrupt(task)
+            while true {
+                switch try Wait.wait(for: task, deadline: deadline, wakeups: wakeups).status {
+                case .stopped(let signal, event: 128, _):
+                    // PTRACE_EVENT_STOP: SIGTRAP for our interrupt, the stop signal in a group stop.
+                    if signal != Signals.trap { stopSignal[task] = signal }
+                    return true
+                case .stopped(let signal, event: 0, systemCall: false):
+                    // It was about to take a signal. It shall: the interrupt is still due and comes right after.
+                    try Ptrace.resume(task, signal: signal)
+                case .stopped: try Ptrace.resume(task)
+                case .continued: continue
+                case .exited, .killed:
+                    forget(task)
+                    return false
+                }
+            }
+        } catch {
+            if error.errno == .noProcess {
+                forget(task)
+                return false
+            }
+            if case .deadline = error {
+                throw .refused(
+                    .unsupported(
+                        task: task, object: "task \(task)",
+                        "it does not stop within \(stopSeconds) s: it waits in the kernel without being interruptible"))
+            }
+            throw Self.interruption(wakeups) ?? .system(error, task: task, doing: "stop the task")
+        }
+    }
+
+    private func hasEnded(_ task: Int32, of pid: Int32) -> Bool {
+        guard let stat = try? Procfs.stat(task) else { return true }
+        return stat.state == "Z" || stat.state == "X"
+    }
+
+    private func forget(_ task: Int32) {
+        seized.removeAll { $0 == task }
+    }
+
+    /// The signal that asks the engine to end, as an error; `nil` when none came.
+    static func interruption(_ wakeups: UInt64) -> EngineError? {
+        let came = Signals.pending() & wakeups
+        return came == 0 ? nil : .interrupted(signal: Int32(came.trailingZeroBitCount) + 1)
+    }
+
+    /// Remembers signals that must reach a process once it runs again.
+    func send(_ signals: [Int32], to process: Int32) {
+        for signal in signals { deferred.append((process, signal)) }
+    }
+
+    /// Lets every task run on. Errors mean that a task is gone, which is all one could want here.
+    func release() {
+        for task in seized.reversed() { try? Ptrace.detach(task) }
+        for entry in deferred { try? Signals.send(entry.signal, to: entry.process) }
+        deferred = []
+        seized = []
+        seizedSet = []
+    }
+
+    /// Kills every process of the tree and waits until all are gone.
+    func kill() throws(EngineError) {
+        for process in processes where !process.isZombie { try? Signals.send(Signals.kill, to: process.pid) }
+        let deadline = Deadline(seconds: 30)
+        // A leader reports its end only after the other threads of its process were reaped.
+        for task in seized.sorted(by: { a, b in !isLeader(a) && isLeader(b) }) {
+            while true {
+                do {
+                    let status = try Wait.wait(for: task, deadline: deadline).status
+                    if status.isEnd { break }
+                } catch {
+                    if error.errno == .noChild { break }
+                    throw .system(error, task: task, doing: "wait for its end")
+                }
+            }
+        }
+        seized = []
+        seizedSet = []
+    }
+
+    private func isLeader(_ task: Int32) -> Bool { processes.contains { $0.pid == task } }
+}
