@@ -67,8 +67,8 @@ static void check_record(const record *found, uint64_t sequence, unsigned hops) 
                        sequence, word);
 }
 
-/// Passes records on in bursts, so that both its pipes mostly hold some.
-__attribute__((noreturn)) static void pass_on(int from, int to, unsigned hops) {
+/// Passes records on in bursts, so that both its pipes mostly hold some; then waits for `next`, if there is one.
+__attribute__((noreturn)) static void pass_on(int from, int to, unsigned hops, pid_t next) {
     record one;
     for (uint64_t sequence = 0; read_all(from, &one, sizeof one); sequence++) {
         check_record(&one, sequence, hops);
@@ -76,6 +76,9 @@ __attribute__((noreturn)) static void pass_on(int from, int to, unsigned hops) {
         write_all(to, &one, sizeof one);
         if (sequence % burst == burst - 1) workload_pause(4);
     }
+    close(to);
+    int status = 0;
+    WORKLOAD_CHECK(!next || (waitpid(next, &status, 0) == next && status == 0), "the grandchild ended with %#x", status);
     _exit(0);
 }
 
@@ -165,7 +168,8 @@ static uint8_t kept_byte(size_t at) { return (uint8_t)workload_number(1300, at);
 int main(void) {
     workload_begin();
     root = getpid();
-    pipe_ends to_relay = new_pipe(0), to_grandchild = new_pipe(0), back = new_pipe(O_NONBLOCK), tell = new_pipe(0);
+    pipe_ends to_relay = new_pipe(0), to_grandchild = new_pipe(0), back = new_pipe(0), tell = new_pipe(0);
+    WORKLOAD_CALL(fcntl(back.read, F_SETFL, O_NONBLOCK));  // the other end goes on blocking
     int acknowledged = WORKLOAD_CALL(eventfd(0, EFD_CLOEXEC));
     WORKLOAD_CALL(mkfifo("queue", 0600));
 
@@ -182,12 +186,11 @@ int main(void) {
         grandchild = child();
         if (grandchild == 0) {
             close(to_relay.read), close(to_grandchild.write);
-            // Its end of the ring is blocking, though root's end of the same pipe is not.
-            pass_on(to_grandchild.read, back.write, 1);
+            pass_on(to_grandchild.read, back.write, 1, 0);
         }
         write_all(acknowledged, &(uint64_t){(uint64_t)grandchild}, sizeof(uint64_t));  // tells the root its number
         close(to_grandchild.read), close(back.write), close(acknowledged);
-        pass_on(to_relay.read, to_grandchild.write, 0);
+        pass_on(to_relay.read, to_grandchild.write, 0, grandchild);
     }
     uint64_t number;
     WORKLOAD_CHECK(read_all(acknowledged, &number, sizeof number), "eventfd");

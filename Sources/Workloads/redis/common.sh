@@ -1,0 +1,60 @@
+# What the driver and the check of the redis workload share. Few processes and few round trips: guests are slow.
+# shellcheck shell=bash
+redis_port=${CRLAB_REDIS_PORT:-16379}
+redis_keys=1000
+redis_batch=50
+
+redis() { redis-cli -h 127.0.0.1 -p "$redis_port" "$@"; }
+
+# Sets `value` for key $1 under the seed; long ones now and then, so that more than one size class is used.
+redis_value() {
+    local number=$(((($1 * 2654435761 + ${CRLAB_SEED:-1}) * 40503) & 0xFFFFFFFF))
+    if [ $(($1 % 50)) = 0 ]; then printf -v value '%0200d' "$number"; else value=$number; fi
+}
+
+redis_fill() {
+    local key end value strings ranking list
+    for ((key = 0; key < redis_keys; )); do
+        strings=MSET ranking='ZADD ranking' list='RPUSH list'
+        for ((end = key + redis_batch; key < end; key++)); do
+            redis_value "$key"
+            strings+=" key:$key $value" ranking+=" $key member:$key" list+=" item:$key"
+        done
+        printf '%s\n' "$strings" "$ranking" "$list"
+    done
+}
+
+redis_questions() {
+    local key end question
+    for ((key = 0; key < redis_keys; )); do
+        question=MGET
+        for ((end = key + redis_batch; key < end; key++)); do question+=" key:$key"; done
+        printf '%s\n' "$question"
+    done
+    printf '%s\n' 'ZCARD ranking' 'LLEN list' 'ZSCORE ranking member:77' 'LINDEX list -1'
+}
+
+# What the server must answer to redis_questions, one line each.
+redis_expected() {
+    local key value
+    for ((key = 0; key < redis_keys; key++)); do
+        redis_value "$key"
+        printf '%s\n' "$value"
+    done
+    printf '%s\n' "$redis_keys" "$redis_keys" 77 "item:$((redis_keys - 1))"
+}
+
+# All writes that were acknowledged are still there; says which is not.
+redis_check() {
+    local answer expected line=0
+    local -a answers
+    mapfile -t answers < <(redis_questions | redis 2>&1)
+    while read -r expected; do
+        answer=${answers[line]:-nothing}
+        line=$((line + 1))
+        [ "$answer" = "$expected" ] || {
+            echo "acknowledged data is not there: answer $line is $answer instead of $expected" >&2
+            return 1
+        }
+    done < <(redis_expected)
+}
