@@ -94,8 +94,8 @@ extension Reason {
             ReasonGuide(
                 meaning: "The workload keeps pointers into the source kernel's vDSO, and the destination kernel's "
                     + "vDSO is another one.",
-                evidence: "A fault inside [vdso] or at an address without a mapping, or a vDSO message of the "
-                    + "runtime; the vDSO hashes of both hosts differ.",
+                evidence: "A fault inside [vdso], or a vDSO message of the runtime; kernels and vDSO hashes differ. "
+                    + "The hash alone says little: one kernel patches its vDSO for the CPU that it boots on.",
                 remedy: "Use a runtime that keeps the old vDSO mapped and forwards its entry points, or the same "
                     + "kernel on both hosts.")
         case .kernelABIChanged:

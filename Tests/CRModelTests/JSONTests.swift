@@ -9,7 +9,8 @@ struct JSONCase: Sendable, CustomTestStringConvertible {
 
 struct JSONTests {
     static let cases = [
-        JSONCase(testDescription: "all kinds", text: #"{"a":[null,true,1,-2.5,"x\n\u00e9\ud83d\ude00"],"b":{}}"#,
+        JSONCase(
+            testDescription: "all kinds", text: #"{"a":[null,true,1,-2.5,"x\n\u00e9\ud83d\ude00"],"b":{}}"#,
             value: .object([
                 "a": .array([.null, .bool(true), .integer(1), .number(-2.5), .string("x\né😀")]), "b": .object([:]),
             ])),

@@ -1,0 +1,28 @@
+import ArgumentParser
+import CRModel
+import LabReport
+import LabRunner
+import SystemPackage
+
+struct HostsCommand: AsyncParsableCommand, Sendable {
+    static let configuration = CommandConfiguration(
+        commandName: "hosts", abstract: "Boots the hosts of a scenario and prints what they really are.",
+        discussion: "Exit status 69 when a host cannot be had.")
+
+    @Argument(help: "A scenario file.")
+    var scenario: String = "Scenarios/quickstart.yaml"
+
+    @OptionGroup var guests: GuestOptions
+    @OptionGroup var format: FormatOption
+
+    func run() async throws {
+        try await ExitStatus.guarding {
+            let hosts = try await HostJob(accelerator: guests.accelerator).fingerprints(ofScenario: FilePath(scenario))
+            switch format.format {
+            case .json: Terminal.answer(try JSONCoder.text(of: hosts, pretty: true))
+            case .table: Terminal.answer(HostText.render(hosts))
+            }
+            guard hosts.values.allSatisfy({ $0.unavailable == nil }) else { throw ExitCode(ExitStatus.labFailed) }
+        }
+    }
+}

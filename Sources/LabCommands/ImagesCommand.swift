@@ -1,0 +1,101 @@
+import ArgumentParser
+import CRModel
+import LabImages
+import LabRunner
+import Logging
+
+struct ImagesCommand: AsyncParsableCommand, Sendable {
+    static let configuration = CommandConfiguration(
+        commandName: "images", abstract: "Prepares QEMU, kernels and disk images, and looks after them.",
+        subcommands: [Build.self, List.self, Verify.self, Prune.self], defaultSubcommand: List.self)
+
+    struct Build: AsyncParsableCommand, Sendable {
+        static let configuration = CommandConfiguration(
+            abstract: "Fetches and builds what is missing. Exit status 69 when a recipe cannot be had.")
+
+        @Option(help: "Only this kernel recipe; may be repeated.")
+        var kernel: [String] = []
+
+        @Option(help: "Only this userland recipe; may be repeated.")
+        var userland: [String] = []
+
+        @Flag(help: "Ask the mirror for newer versions even where known ones are fresh.")
+        var refresh = false
+
+        @OptionGroup var format: FormatOption
+
+        func run() async throws {
+            try await ExitStatus.guarding {
+                let library = try ImageJob(refresh: refresh)
+                let all = kernel.isEmpty && userland.isEmpty
+                let preparations = await library.prepare(
+                    kernels: all ? nil : kernel, userlands: all ? nil : userland)
+                Terminal.answer(ImageTables.preparations(preparations, format: format.format))
+                guard preparations.allSatisfy({ (try? $0.result.get()) != nil }) else {
+                    throw ExitCode(ExitStatus.labFailed)
+                }
+            }
+        }
+    }
+
+    struct List: AsyncParsableCommand, Sendable {
+        static let configuration = CommandConfiguration(abstract: "Lists what is in the cache.")
+
+        @OptionGroup var format: FormatOption
+
+        func run() async throws {
+            try await ExitStatus.guarding {
+                Terminal.answer(ImageTables.entries(await ImageJob().library.list(), format: format.format))
+            }
+        }
+    }
+
+    struct Verify: AsyncParsableCommand, Sendable {
+        static let configuration = CommandConfiguration(
+            abstract: "Compares every file with its checksum; a damaged entry is set aside and built again when needed."
+        )
+
+        @OptionGroup var format: FormatOption
+
+        func run() async throws {
+            try await ExitStatus.guarding {
+                let checks = try await ImageJob().library.verify()
+                Terminal.answer(ImageTables.checks(checks, format: format.format))
+                guard checks.allSatisfy(\.deviations.isEmpty) else { throw ExitCode(ExitStatus.labFailed) }
+            }
+        }
+    }
+
+    struct Prune: AsyncParsableCommand, Sendable {
+        static let configuration = CommandConfiguration(abstract: "Removes entries that no recipe stands for now.")
+
+        @OptionGroup var format: FormatOption
+
+        func run() async throws {
+            try await ExitStatus.guarding {
+                Terminal.answer(
+                    ImageTables.removed(try await ImageJob().library.prune(), format: format.format))
+            }
+        }
+    }
+}
+
+/// The image library as commands use it.
+struct ImageJob: Sendable {
+    let installation: Installation
+    let library: ImageLibrary
+
+    init(refresh: Bool = false) throws {
+        installation = try .find()
+        var configuration = LibraryConfiguration.fromEnvironment(recipes: installation.recipes)
+        configuration.refresh = refresh
+        let progress = ProgressPrinter()
+        library = try ImageLibrary(configuration: configuration, logger: Logger(label: "crlab")) { event in
+            progress.show(.images(event))
+        }
+    }
+
+    func prepare(kernels: [String]?, userlands: [String]?) async -> [Preparation] {
+        await library.prepare(kernels: kernels, userlands: userlands, workloads: installation.workloads)
+    }
+}

@@ -1,0 +1,44 @@
+import ArgumentParser
+import Foundation
+import LabVM
+
+/// How a command prints its answer.
+enum AnswerFormat: String, ExpressibleByArgument, CaseIterable, Sendable {
+    case table, json
+}
+
+struct FormatOption: ParsableArguments, Sendable {
+    @Option(help: "How to print the answer: table or json.")
+    var format: AnswerFormat = .table
+}
+
+extension AcceleratorChoice: ExpressibleByArgument {}
+
+/// What every command that boots guests takes.
+struct GuestOptions: ParsableArguments, Sendable {
+    @Option(help: "How to run guests: auto, kvm or tcg. auto takes KVM only if a guest really boots with it.")
+    var accelerator: AcceleratorChoice = .auto
+
+    @Option(help: "Guests at the same time; by default one for each processor.")
+    var guests: Int?
+
+    func validate() throws {
+        if let guests, !(1...64).contains(guests) { throw ValidationError("--guests takes a number from 1 to 64") }
+    }
+
+    var guestsAtOnce: Int { guests ?? max(1, ProcessInfo.processInfo.activeProcessorCount) }
+}
+
+/// A duration as `90`, `90s`, `15m` or `2h`.
+struct DurationArgument: ExpressibleByArgument, Sendable {
+    let duration: Duration
+
+    init?(argument: String) {
+        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3600]
+        let unit = argument.last.flatMap { units[$0] }
+        guard let number = Int64(unit == nil ? argument[...] : argument.dropLast()), number > 0,
+            number < 10_000_000
+        else { return nil }
+        duration = .seconds(number * (unit ?? 1))
+    }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+import CRModel
+import LabRunner
+import SystemPackage
+
+struct RunCommand: AsyncParsableCommand, Sendable {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Runs a scenario and writes its report.",
+        discussion: "With --resume, goes on with a run that was stopped or killed: finished cells are kept.")
+
+    @Argument(help: "A scenario file; with --resume a run identifier or folder, by default the newest run.")
+    var subject: String?
+
+    @Flag(help: "Go on with an unfinished run.")
+    var resume = false
+
+    @Option(help: "Only these cells, such as workload=counter,destination=nehalem or a cell id; may be repeated.")
+    var only: [String] = []
+
+    @Option(help: "Folder of this run, by default Reports/<run id>.")
+    var reportDir: String?
+
+    @Option(help: "The whole run's deadline, such as 90s, 15m or 2h.")
+    var deadline: DurationArgument?
+
+    @Flag(help: "Keep the images of all dumps, so that `crlab repro` need not dump again.")
+    var keepImages = false
+
+    @OptionGroup var guests: GuestOptions
+    @OptionGroup var format: FormatOption
+
+    func validate() throws {
+        if !resume && subject == nil {
+            throw ValidationError("name a scenario file, such as Scenarios/quickstart.yaml")
+        }
+        if resume && !only.isEmpty { throw ValidationError("--only belongs to a new run; a resumed one keeps its own") }
+        if resume && reportDir != nil {
+            throw ValidationError("--report-dir belongs to a new run; a resumed one keeps its own")
+        }
+    }
+
+    func run() async throws {
+        try await ExitStatus.guarding {
+            let job = RunJob(options: runOptions, accelerator: guests.accelerator)
+            let (results, folder) =
+                if resume {
+                    try await job.resume(subject)
+                } else {
+                    try await job.start(
+                        FilePath(subject ?? ""), only: only, folder: reportDir.map { FilePath($0) })
+                }
+            try RunAnswer.print(results, folder: folder, format: format.format)
+            let verdict = RunVerdict(results)
+            if verdict.exitStatus != 0 { throw ExitCode(verdict.exitStatus) }
+        }
+    }
+
+    private var runOptions: RunOptions {
+        RunOptions(guestsAtOnce: guests.guestsAtOnce, deadline: deadline?.duration, keepImages: keepImages)
+    }
+}

@@ -1,0 +1,82 @@
+import CRModel
+import LabImages
+import LabRunner
+import LabScenario
+import LabStore
+import LabVM
+import Logging
+import SystemPackage
+
+/// A run from the command's side: session, progress, and the reports at the end.
+struct RunJob: Sendable {
+    let options: RunOptions
+    let accelerator: AcceleratorChoice
+    let progress = ProgressPrinter()
+
+    func start(_ file: FilePath, only: [String], folder: FilePath?) async throws -> (Results, FilePath) {
+        let control = RunControl(installation: try .find())
+        // The scenario is checked before anything is fetched or booted.
+        let plan = try control.plan(try control.scenario(at: file), only: only)
+        let session = try await openSession()
+        let (store, place) = try control.create(
+            plan, file: file, only: only, folder: folder, accelerator: session.lab.accelerator.rawValue,
+            qemuVersion: session.lab.qemuVersion)
+        return try await execute(plan, store: store, folder: place, control: control, session: session)
+    }
+
+    /// Repeats one cell of an earlier run with the scenario as that run had it.
+    func `repeat`(cell: String, ofRun name: String?, folder: FilePath?) async throws -> (Results, FilePath) {
+        let control = RunControl(installation: try .find())
+        let (plan, file) = try control.plan(ofRun: name, only: [cell])
+        let session = try await openSession()
+        let (store, place) = try control.create(
+            plan, file: file, only: [cell], folder: folder, accelerator: session.lab.accelerator.rawValue,
+            qemuVersion: session.lab.qemuVersion)
+        return try await execute(plan, store: store, folder: place, control: control, session: session)
+    }
+
+    func resume(_ name: String?) async throws -> (Results, FilePath) {
+        let control = RunControl(installation: try .find())
+        let (store, plan, place) = try control.reopen(name)
+        let session = try await openSession()
+        return try await execute(plan, store: store, folder: place, control: control, session: session)
+    }
+
+    private func openSession() async throws -> LabSession {
+        try await LabSession.open(accelerator: accelerator, logger: Logger(label: "crlab")) { event in
+            progress.show(.images(event))
+        }
+    }
+
+    private func execute(
+        _ plan: Plan, store: RunStore, folder: FilePath, control: RunControl, session: LabSession
+    ) async throws -> (Results, FilePath) {
+        progress.show(
+            .started(
+                id: store.run.id, folder: folder.string, cells: plan.cells.count,
+                finished: try await store.finishedCells().count, hosts: plan.hosts.count))
+        for note in plan.notes { progress.show(.note(note)) }
+        let hosts = await session.preparation.prepare(
+            plan.hosts, kernels: plan.scenario.kernels, userlands: plan.scenario.userlands,
+            relativeTo: FilePath(plan.scenario.file).removingLastComponent(), lab: session.lab)
+        let runner = Runner(
+            plan: plan, store: store, lab: session.lab, hosts: hosts, options: options, folder: folder.string
+        ) { event in
+            progress.show(event)
+        }
+        do {
+            try await runner.run()
+        } catch {
+            // What was finished is worth a report, and the run can go on later.
+            progress.end()
+            try? await store.close()
+            try? ReportFiles.write(try control.results(of: folder), to: folder)
+            throw error
+        }
+        progress.end()
+        try await store.close()
+        let results = try control.results(of: folder)
+        try ReportFiles.write(results, to: folder)
+        return (results, folder)
+    }
+}

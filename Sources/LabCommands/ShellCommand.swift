@@ -1,0 +1,25 @@
+import ArgumentParser
+import CRModel
+import LabRunner
+import SystemPackage
+
+struct ShellCommand: AsyncParsableCommand, Sendable {
+    static let configuration = CommandConfiguration(
+        commandName: "shell", abstract: "Opens a shell in a freshly booted host of a scenario; exit ends the guest.")
+
+    @Argument(help: "A host of the scenario.")
+    var host: String
+
+    @Option(help: "The scenario that has the host.")
+    var scenario: String = "Scenarios/quickstart.yaml"
+
+    @OptionGroup var guests: GuestOptions
+
+    func run() async throws {
+        try await ExitStatus.guarding {
+            let status = try await HostJob(accelerator: guests.accelerator)
+                .shell(on: HostName(host), ofScenario: FilePath(scenario))
+            if status != 0 { throw ExitCode(Int32(truncatingIfNeeded: status)) }
+        }
+    }
+}

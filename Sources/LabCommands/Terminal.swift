@@ -1,0 +1,29 @@
+import CRModel
+import Foundation
+
+/// Standard output for answers, standard error for everything else.
+enum Terminal {
+    /// Whether progress may overwrite its own line.
+    static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 && environment("TERM") != "dumb" }
+    static var mayColour: Bool { isInteractive && environment("NO_COLOR") == nil }
+
+    static func answer(_ text: String) {
+        print(text, terminator: text.hasSuffix("\n") ? "" : "\n")
+    }
+
+    static func note(_ text: String) {
+        FileHandle.standardError.write(Data((text + "\n").utf8))
+    }
+
+    static func complain(_ error: any Error) {
+        guard let explained = error as? any Explained else { return note("crlab: \(error)") }
+        let explanation = explained.explanation
+        let place = explanation.place.isEmpty ? "" : " (\(explanation.place))"
+        note("crlab: \(explanation.what)\(place)\n  why:  \(explanation.why)")
+        if !explanation.next.isEmpty { note("  next: \(explanation.next)") }
+    }
+
+    private static func environment(_ name: String) -> String? {
+        ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
+    }
+}

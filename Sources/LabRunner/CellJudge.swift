@@ -1,0 +1,104 @@
+import CRModel
+import LabClassify
+import LabScenario
+import LabStore
+
+/// Turns evidence into recorded cells.
+///
+/// A restored cell or a control stands for itself and is recorded at once. A failed cross-host cell says something
+/// about the destination host only when its control restored, so it waits for that; its evidence is on disk already.
+actor CellJudge {
+    private struct Waiting {
+        let attempt: AttemptRecord
+        let attempts: Int
+    }
+
+    private let store: RunStore
+    private let expectations: [Cell: Expectation]
+    private let total: Int
+    private let emit: @Sendable (RunEvent) -> Void
+    private var controls: [Cell: Judgement] = [:]
+    private var waiting: [Cell: [Waiting]] = [:]
+    private let planned: Set<Cell>
+    private var finished: Int
+
+    init(
+        store: RunStore, expectations: [Cell: Expectation], planned: Set<Cell>, finished: Int, total: Int,
+        emit: @escaping @Sendable (RunEvent) -> Void
+    ) {
+        self.store = store
+        self.expectations = expectations
+        self.planned = planned
+        self.finished = finished
+        self.total = total
+        self.emit = emit
+    }
+
+    /// Takes a believed attempt whose evidence is stored.
+    func take(_ attempt: AttemptRecord, attempts: Int) async throws {
+        let cell = attempt.cell
+        if cell.isControl {
+            let judgement = judge(attempt.evidence, control: nil)
+            controls[cell] = judgement
+            try await record(attempt, judgement, attempts: attempts)
+            for waiting in waiting.removeValue(forKey: cell) ?? [] {
+                try await settle(waiting, control: judgement)
+            }
+            return
+        }
+        let alone = judge(attempt.evidence, control: nil)
+        let control = Self.control(of: cell)
+        if alone.outcome == .restored || alone.outcome == nil || !planned.contains(control) {
+            try await record(attempt, alone, attempts: attempts)
+        } else if let known = controls[control] {
+            try await settle(Waiting(attempt: attempt, attempts: attempts), control: known)
+        } else {
+            waiting[control, default: []].append(Waiting(attempt: attempt, attempts: attempts))
+        }
+    }
+
+    /// Learns a control that an earlier execution of the run recorded.
+    func remember(control attempt: AttemptRecord) {
+        controls[attempt.cell] = judge(attempt.evidence, control: nil)
+    }
+
+    /// Records what still waits for a control that never came.
+    func flush() async throws {
+        for waiting in waiting.values.joined() { try await settle(waiting, control: nil) }
+        waiting = [:]
+    }
+
+    static func control(of cell: Cell) -> Cell {
+        var control = cell
+        control.destination = cell.source
+        return control
+    }
+
+    private func settle(_ waiting: Waiting, control: Judgement?) async throws {
+        let judgement = judge(waiting.attempt.evidence, control: control)
+        try await record(waiting.attempt, judgement, attempts: waiting.attempts)
+    }
+
+    private func record(_ attempt: AttemptRecord, _ judgement: Judgement, attempts: Int) async throws {
+        let cell = attempt.cell
+        let evidence = attempt.evidence
+        let expectation = expectations[cell]
+        let result = CellResult(
+            cell: cell, outcome: judgement.outcome, stage: judgement.stage, health: judgement.health,
+            finding: judgement.finding, expectation: expectation,
+            expected: Self.isExpected(judgement, expectation), attempts: attempts, milliseconds: attempt.milliseconds,
+            imageBytes: evidence.dump?.imageBytes ?? 0, consoleTail: evidence.labFailure?.consoleTail ?? "",
+            reproduce: "crlab repro \(store.run.id) \(cell.id)")
+        try await store.recordCell(result)
+        finished += 1
+        emit(.cell(result, finished: finished, of: total))
+    }
+
+    /// `nil` when nothing was expected or the lab found nothing out.
+    static func isExpected(_ judgement: Judgement, _ expectation: Expectation?) -> Bool? {
+        guard let expectation, let outcome = judgement.outcome else { return nil }
+        guard outcome == expectation.outcome else { return false }
+        guard let reason = expectation.reason else { return true }
+        return judgement.finding?.reason == reason
+    }
+}

@@ -1,0 +1,177 @@
+public import CRModel
+import Foundation
+import LabClassify
+public import LabScenario
+public import LabStore
+public import SystemPackage
+
+/// Creates runs, goes on with killed ones, and reads finished ones.
+public struct RunControl: Sendable {
+    let installation: Installation
+
+    public init(installation: Installation) {
+        self.installation = installation
+    }
+
+    /// A scenario checked against the workloads and recipes that this crlab has.
+    public func scenario(at path: FilePath) throws -> Scenario {
+        let text: String
+        do {
+            text = try String(contentsOfFile: path.string, encoding: .utf8)
+        } catch {
+            throw RunnerError.fileFailed(path: path.string, why: error.localizedDescription)
+        }
+        return try Scenario.parse(
+            text, file: path.string,
+            catalogue: Catalogue(workloads: installation.workloadNames().map { WorkloadName($0) }, runtimes: [.native]))
+    }
+
+    /// The plan of a scenario as of today.
+    public func plan(_ scenario: Scenario, only: [String]) throws -> Plan {
+        try Plan(
+            scenario, today: Self.today, only: only.map { text throws in try CellSelection(parsing: text) })
+    }
+
+    /// Starts a run: its folder, its store, and `Reports/latest`.
+    ///
+    /// - Parameter folder: The run's own folder; `nil` for `Reports/<run id>`.
+    public func create(
+        _ plan: Plan, file: FilePath, only: [String], folder: FilePath?, accelerator: String, qemuVersion: String
+    ) throws -> (store: RunStore, folder: FilePath) {
+        let id = RunIdentifier.make(
+            scenario: plan.scenario.name, secondsSince1970: Int64(Date.now.timeIntervalSince1970),
+            random: UInt16.random(in: 0...UInt16.max))
+        let place = folder ?? installation.reports.appending(id)
+        let store = try RunStore.create(
+            at: place.string,
+            run: RunDescription(
+                id: id, scenarioName: plan.scenario.name, title: plan.scenario.title,
+                scenarioText: plan.scenario.text, scenarioFile: Self.absolute(file).string, only: only,
+                workloads: plan.scenario.workloads, startedAt: Date.now.ISO8601Format(),
+                crlabVersion: CrlabVersion.current, accelerator: accelerator, qemuVersion: qemuVersion),
+            plan: RunPlan(
+                hosts: plan.hosts,
+                cells: plan.cells.map { RunPlan.PlannedCell(cell: $0.cell, expectation: $0.expectation) }))
+        try makeWorkFolders(in: place)
+        if folder == nil { pointLatest(at: id) }
+        return (store, place)
+    }
+
+    /// Opens a run that was not finished, with the plan it was started with.
+    ///
+    /// - Parameter name: A run identifier or folder; `nil` for the newest run.
+    public func reopen(_ name: String?) throws -> (store: RunStore, plan: Plan, folder: FilePath) {
+        let place = try folder(ofRun: name)
+        let store = try RunStore.open(at: place.string)
+        let plan = try plan(of: store.run, only: store.run.only)
+        let cells = plan.cells.map { RunPlan.PlannedCell(cell: $0.cell, expectation: $0.expectation) }
+        guard try RunPlan(hosts: plan.hosts, cells: cells).hash() == store.plan.hash() else {
+            throw RunnerError.notResumable(run: store.run.id, why: "this crlab plans its scenario differently")
+        }
+        try makeWorkFolders(in: place)
+        return (store, plan, place)
+    }
+
+    /// Plans again what an earlier run planned, or a part of it.
+    public func plan(ofRun name: String?, only: [String]) throws -> (plan: Plan, file: FilePath) {
+        let run = try RunReader.open(at: try folder(ofRun: name).string).run
+        return (try plan(of: run, only: only), FilePath(run.scenarioFile))
+    }
+
+    /// The plan as it was on the day of the run: with its workloads and the expectations that counted then.
+    private func plan(of run: RunDescription, only: [String]) throws -> Plan {
+        let scenario = try Scenario.parse(
+            run.scenarioText, file: run.scenarioFile,
+            catalogue: Catalogue(workloads: run.workloads, runtimes: [.native]))
+        let day = CalendarDate(String(run.startedAt.prefix(10)))
+        return try Plan(
+            scenario, today: day ?? Self.today, only: only.map { text throws in try CellSelection(parsing: text) })
+    }
+
+    private static var today: CalendarDate { CalendarDate(secondsSince1970: Int64(Date.now.timeIntervalSince1970)) }
+
+    /// What cells cost on this machine: measured in the newest run, or as documented when there is none.
+    public func measuredCosts() -> Costs {
+        guard let folder = try? folder(ofRun: nil), let results = try? results(of: folder) else { return .documented }
+        return Costs(measuredIn: results)
+    }
+
+    /// The folder of a run.
+    ///
+    /// - Parameter name: An identifier below `Reports/`, a folder, or `nil` for the newest run.
+    public func folder(ofRun name: String?) throws(RunnerError) -> FilePath {
+        let candidates: [FilePath] =
+            if let name { [installation.reports.appending(name), FilePath(name)] } else {
+                [installation.reports.appending("latest")]
+            }
+        for candidate in candidates
+        where FileManager.default.fileExists(atPath: candidate.appending("run.sqlite").string) {
+            return candidate
+        }
+        throw .unknown(kind: "run", name: name ?? "latest", known: knownRuns())
+    }
+
+    /// The results of a run as far as it went, with what its own matrix proves.
+    public func results(of folder: FilePath) throws -> Results {
+        Self.corroborated(try RunReader.open(at: folder.string).results())
+    }
+
+    /// One cell of a run with the results that it belongs to.
+    public func cell(_ id: String, of folder: FilePath) throws -> (results: Results, cell: CellResult) {
+        let results = try results(of: folder)
+        guard let cell = results.cells.first(where: { $0.cell.id == id }) else {
+            throw RunnerError.unknown(kind: "finished cell", name: id, known: results.cells.map(\.cell.id))
+        }
+        return (results, cell)
+    }
+
+    /// Raises the confidence of findings that other cells of the same run bear out.
+    public static func corroborated(_ results: Results) -> Results {
+        var results = results
+        var judged: [Cell: Judgement] = [:]
+        for result in results.cells {
+            judged[result.cell] = Judgement(
+                outcome: result.outcome, stage: result.stage, health: result.health, finding: result.finding)
+        }
+        let hosts = results.hosts.compactMapValues(\.fingerprint)
+        let raised = corroborate(judged, hosts: hosts)
+        for index in results.cells.indices {
+            results.cells[index].finding = raised[results.cells[index].cell]?.finding
+        }
+        return results
+    }
+
+    private func knownRuns() -> [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: installation.reports.string)) ?? []
+        return names.filter {
+            $0 != "latest"
+                && FileManager.default.fileExists(
+                    atPath: installation.reports.appending($0).appending("run.sqlite").string)
+        }.sorted().reversed()
+    }
+
+    private func makeWorkFolders(in folder: FilePath) throws(RunnerError) {
+        // What a killed execution left half carried is worthless.
+        try? FileManager.default.removeItem(atPath: folder.appending("tmp").string)
+        for name in ["tmp", "console"] {
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: folder.appending(name).string, withIntermediateDirectories: true)
+            } catch {
+                throw .fileFailed(path: folder.appending(name).string, why: error.localizedDescription)
+            }
+        }
+    }
+
+    private func pointLatest(at id: String) {
+        let link = installation.reports.appending("latest").string
+        let fresh = link + ".\(id)"
+        // A rename replaces the old link at once, so that a reader never finds none.
+        try? FileManager.default.createSymbolicLink(atPath: fresh, withDestinationPath: id)
+        if rename(fresh, link) != 0 { try? FileManager.default.removeItem(atPath: fresh) }
+    }
+
+    static func absolute(_ path: FilePath) -> FilePath {
+        path.isAbsolute ? path : FilePath(FileManager.default.currentDirectoryPath).pushing(path)
+    }
+}

@@ -1,0 +1,15 @@
+/// How a run is made, beside what its scenario says.
+public struct RunOptions: Sendable {
+    /// Guests at the same time; more than the lab machine's processors gains nothing under emulation.
+    public var guestsAtOnce: Int
+    /// The whole run's own deadline; `nil` for none.
+    public var deadline: Duration?
+    /// Keep the images of dumps after the run, for `crlab repro`.
+    public var keepImages: Bool
+
+    public init(guestsAtOnce: Int, deadline: Duration? = nil, keepImages: Bool = false) {
+        self.guestsAtOnce = guestsAtOnce
+        self.deadline = deadline
+        self.keepImages = keepImages
+    }
+}

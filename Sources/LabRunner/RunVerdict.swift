@@ -1,0 +1,47 @@
+public import CRModel
+
+/// What a run as a whole says, and the status that the command exits with.
+public enum RunVerdict: Sendable, Equatable {
+    /// Every outcome is as expected, and something was restored.
+    case asExpected
+    /// Some outcomes contradict their expectation: trying again does not help.
+    case unexpected(Int)
+    /// The lab could not find everything out: trying again may help.
+    case labFailed(misses: Int)
+    /// Everything went as written, yet no cell was restored: such a run shows nothing.
+    case nothingRestored
+
+    public init(_ results: Results) {
+        let counts = results.run.counts
+        if counts.unexpected > 0 {
+            self = .unexpected(counts.unexpected)
+        } else if counts.misses > 0 || counts.cells == 0 {
+            self = .labFailed(misses: counts.misses)
+        } else if counts.restored == 0 {
+            self = .nothingRestored
+        } else {
+            self = .asExpected
+        }
+    }
+
+    /// 0, 1 or 69, as the design's section on files says.
+    public var exitStatus: Int32 {
+        switch self {
+        case .asExpected: 0
+        case .unexpected, .nothingRestored: 1
+        case .labFailed: 69
+        }
+    }
+
+    /// One sentence for people.
+    public var sentence: String {
+        switch self {
+        case .asExpected: "every outcome is as expected"
+        case .unexpected(1): "1 outcome is not as expected"
+        case .unexpected(let count): "\(count) outcomes are not as expected"
+        case .labFailed(let misses):
+            "the lab failed in \(misses) cells; `crlab run --resume` does not repeat them, a new run does"
+        case .nothingRestored: "nothing was restored, so the run shows nothing"
+        }
+    }
+}

@@ -1,0 +1,122 @@
+import CRModel
+import Foundation
+import LabStore
+import LabVM
+
+extension Runner {
+    /// Records the cells whose dump gave nothing to restore.
+    func settleUndumped(_ cells: [Cell], judge: CellJudge) async throws {
+        for cell in cells {
+            guard let dump = try await store.dump(for: cell.dump) else { continue }
+            if Self.isMiss(dump.evidence) {
+                let reason = dump.evidence.taints.compactMap(Reason.init(rawValue:)).first ?? .harnessAgent
+                try await recordMiss(cell, LabFailure(reason: reason, summary: dump.evidence.log), judge: judge)
+            } else if dump.image == nil {
+                let hosts = try await fingerprints()
+                let evidence = AttemptEvidence(
+                    cell: cell, dump: dump.evidence, sourceHost: hosts[cell.source],
+                    destinationHost: hosts[cell.destination])
+                try await record(Restored(evidence: evidence), judge: judge)
+            }
+        }
+    }
+
+    /// The cells that have something to restore.
+    func restorable(_ cells: [Cell]) async throws -> [Cell] {
+        var restorable: [Cell] = []
+        for cell in cells where try await store.dump(for: cell.dump)?.image != nil { restorable.append(cell) }
+        return restorable
+    }
+
+    /// Restores everything that is planned for one destination host.
+    func restoreAll(_ cells: [Cell], on host: HostName, judge: CellJudge) async throws {
+        let queue = WorkQueue<Guest, Cell, Restored>(
+            withGuest: { body in try await withGuest(host, purpose: "restore", body: body) },
+            perform: { cell, guest, boot, alone in try await restore(cell, in: guest, boot: boot, alone: alone) },
+            guestFailure: { ($0 as? VMError)?.labFailure },
+            record: { _, restored in try await record(restored, judge: judge) },
+            miss: { cell, failure in try await recordMiss(cell, failure, judge: judge) },
+            retrying: { cell, why in emit(.retrying(cell.id, why: why)) })
+        try await queue.run(cells)
+    }
+
+    private struct Restored: Sendable {
+        let evidence: AttemptEvidence
+        /// Milliseconds that neither restore nor verify took.
+        var carry = 0
+        var boot: Int?
+        var alone = false
+    }
+
+    private func restore(_ cell: Cell, in guest: Guest, boot: Int, alone: Bool) async throws -> WorkResult<Restored> {
+        guard let dump = try await store.dump(for: cell.dump), let image = dump.image else {
+            let failure = LabFailure(reason: .harnessImage, summary: "the dump's image is not in the run's store")
+            return .done(Restored(evidence: AttemptEvidence(cell: cell, labFailure: failure)))
+        }
+        let path: String
+        do {
+            path = try store.images.verify(image)
+        } catch {
+            let failure = LabFailure(reason: .harnessImage, summary: error.explanation.line)
+            return .done(Restored(evidence: AttemptEvidence(cell: cell, labFailure: failure)))
+        }
+        let timeouts = plan.scenario.timeouts
+        let started = ContinuousClock.now
+        let (restored, verify) = try await guest.restore(
+            runtime: cell.runtime, workload: cell.workload, seed: plan.scenario.seed,
+            deadline: guest.scaled(timeouts.carry + timeouts.restore + timeouts.verify),
+            from: path)
+        // What the guest as a whole suffered belongs to the attempt too: it decides whether the attempt is believed.
+        var restore = restored
+        restore.taints = Set(restore.taints + guest.taints).sorted()
+        let whole = Int(started.duration(to: .now) / .milliseconds(1))
+        let evidence = AttemptEvidence(
+            cell: cell, dump: dump.evidence, restore: restore, verify: verify,
+            sourceHost: try await fingerprints()[cell.source], destinationHost: guest.fingerprint)
+        let carry = max(0, whole - restore.milliseconds - (verify?.milliseconds ?? 0))
+        let found = Restored(evidence: evidence, carry: carry, boot: boot, alone: alone)
+        let result = Self.result(found, taints: restore.taints + (verify?.taints ?? []))
+        // What was seen in a guest that is thrown away is kept, but not believed.
+        if case .tainted = result, !alone {
+            try await store.recordAttempt(attempt(found))
+        }
+        return result
+    }
+
+    func recordMiss(_ cell: Cell, _ failure: LabFailure, judge: CellJudge) async throws {
+        let dump = try await store.dump(for: cell.dump)?.evidence
+        let hosts = try await fingerprints()
+        let evidence = AttemptEvidence(
+            cell: cell, dump: dump.flatMap { Self.isMiss($0) ? nil : $0 }, sourceHost: hosts[cell.source],
+            destinationHost: hosts[cell.destination], labFailure: failure)
+        try await record(Restored(evidence: evidence), judge: judge)
+    }
+
+    private func record(_ restored: Restored, judge: CellJudge) async throws {
+        let attempt = attempt(restored)
+        let number = try await store.recordAttempt(attempt)
+        try await judge.take(attempt, attempts: number)
+    }
+
+    private func attempt(_ restored: Restored) -> AttemptRecord {
+        let evidence = restored.evidence
+        return AttemptRecord(
+            cell: evidence.cell, boot: restored.boot, startedAt: Date.now.ISO8601Format(),
+            milliseconds: StageTimes(
+                dump: evidence.dump?.milliseconds ?? 0, carry: restored.carry,
+                restore: evidence.restore?.milliseconds ?? 0, verify: evidence.verify?.milliseconds ?? 0),
+            alone: restored.alone, evidence: evidence)
+    }
+
+    private func fingerprints() async throws -> [HostName: HostFingerprint] {
+        try await store.results().hosts.compactMapValues(\.fingerprint)
+    }
+}
+
+extension AttemptRecord {
+    /// Whether this attempt decides: what was seen in a guest that had to be thrown away does not, unless the attempt
+    /// had a fresh guest for itself.
+    var isBelieved: Bool {
+        alone || [evidence.restore, evidence.verify].allSatisfy { $0?.taints.isEmpty ?? true }
+    }
+}

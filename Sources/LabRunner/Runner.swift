@@ -1,0 +1,169 @@
+public import CRModel
+import Foundation
+public import LabScenario
+public import LabStore
+public import LabVM
+import Synchronization
+
+/// Executes a plan: dump once per source host, carry, restore on every destination host, verify, judge, record.
+///
+/// The unit of scheduling is the host: one boot serves all dumps of a host, one all restores on it. Everything that
+/// is found out is on disk before the next piece of work starts, so that a killed run goes on where it was.
+public struct Runner: Sendable {
+    let plan: Plan
+    let store: RunStore
+    let lab: Lab
+    let hosts: [HostName: HostReadiness]
+    let options: RunOptions
+    let folder: String
+    let emit: @Sendable (RunEvent) -> Void
+
+    /// - Parameters:
+    ///   - hosts: Every host of the plan, prepared.
+    ///   - folder: The run's folder.
+    public init(
+        plan: Plan, store: RunStore, lab: Lab, hosts: [HostName: HostReadiness], options: RunOptions, folder: String,
+        emit: @escaping @Sendable (RunEvent) -> Void
+    ) {
+        self.plan = plan
+        self.store = store
+        self.lab = lab
+        self.hosts = hosts
+        self.options = options
+        self.folder = folder
+        self.emit = emit
+    }
+
+    /// Runs what is not finished yet.
+    ///
+    /// - Throws: `RunnerError.deadline`, `StoreError`, `CancellationError`. Failures of guests are recorded, not thrown.
+    public func run() async throws {
+        guard let deadline = options.deadline ?? plan.scenario.timeouts.run else { return try await execute() }
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await execute()
+                return true
+            }
+            group.addTask {
+                try await Task.sleep(for: deadline)
+                return false
+            }
+            let inTime = try await group.next() ?? true
+            group.cancelAll()
+            guard inTime else { throw RunnerError.deadline(seconds: Int(deadline.components.seconds)) }
+        }
+    }
+
+    private func execute() async throws {
+        let recorded = try await store.finishedCells()
+        let judge = CellJudge(
+            store: store,
+            expectations: Dictionary(
+                uniqueKeysWithValues: plan.cells.compactMap { cell in cell.expectation.map { (cell.cell, $0) } }),
+            planned: Set(plan.cells.map(\.cell)), finished: recorded.count, total: plan.cells.count, emit: emit)
+        let left = try await recall(recorded: recorded, judge: judge)
+        try await giveUpUnavailable(left, judge: judge)
+        let doable = left.filter { isReady($0.source) && isReady($0.destination) }
+
+        let dumps = Dictionary(grouping: Set(doable.map(\.dump)), by: \.source)
+        try await onEveryHost(dumps.keys.sorted()) { host in
+            try await dumpAll((dumps[host] ?? []).sorted(), on: host)
+        }
+        try await settleUndumped(doable, judge: judge)
+        let restores = Dictionary(grouping: try await restorable(doable), by: \.destination)
+        try await onEveryHost(restores.keys.sorted()) { host in
+            // Controls first: they decide what a failure on other hosts means.
+            let cells = (restores[host] ?? []).sorted { ($0.isControl ? 0 : 1, $0) < ($1.isControl ? 0 : 1, $1) }
+            try await restoreAll(cells, on: host, judge: judge)
+        }
+        try await judge.flush()
+        if !options.keepImages { try await dropImages() }
+        try await store.finish()
+    }
+
+    private func isReady(_ host: HostName) -> Bool {
+        if case .ready = hosts[host] { true } else { false }
+    }
+
+    /// Learns what an earlier execution found out; returns the cells that are left to do.
+    private func recall(recorded: Set<Cell>, judge: CellJudge) async throws -> [Cell] {
+        var left: [Cell] = []
+        for cell in plan.cells.map(\.cell) {
+            let attempts = try await store.attempts(of: cell)
+            let believed = attempts.last(where: \.isBelieved)
+            if recorded.contains(cell) {
+                if cell.isControl, let believed { await judge.remember(control: believed) }
+            } else if let believed {
+                // Killed between evidence and judgement.
+                try await judge.take(believed, attempts: attempts.count)
+            } else {
+                left.append(cell)
+            }
+        }
+        return left
+    }
+
+    private func giveUpUnavailable(_ cells: [Cell], judge: CellJudge) async throws {
+        for host in plan.hosts {
+            guard case .unavailable(let failure) = hosts[host.name] else { continue }
+            emit(.hostUnavailable(host.name, failure))
+            try await store.recordHost(HostResult(spec: host, fingerprint: nil, unavailable: failure))
+        }
+        for cell in cells {
+            for host in [cell.source, cell.destination] {
+                guard case .unavailable(let failure) = hosts[host] else { continue }
+                try await recordMiss(cell, failure, judge: judge)
+                break
+            }
+        }
+    }
+
+    /// Runs a body for every host, as many at once as guests are allowed.
+    private func onEveryHost(
+        _ hosts: [HostName], _ body: @escaping @Sendable (HostName) async throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var waiting = hosts[...]
+            for host in waiting.prefix(max(1, options.guestsAtOnce)) { group.addTask { try await body(host) } }
+            waiting = waiting.dropFirst(max(1, options.guestsAtOnce))
+            while try await group.next() != nil {
+                if let host = waiting.popFirst() { group.addTask { try await body(host) } }
+            }
+        }
+    }
+
+    /// Boots a guest of a host, records the boot, and runs the body in it.
+    func withGuest(
+        _ name: HostName, purpose: String, body: @escaping @Sendable (Guest, Int) async throws -> Void
+    ) async throws {
+        guard case .ready(let images, let packages) = hosts[name],
+            let spec = plan.hosts.first(where: { $0.name == name })
+        else { return }
+        emit(.booting(name, purpose: purpose))
+        let console = "\(folder)/console/\(name.rawValue)-\(UUID().uuidString.prefix(8)).log"
+        let booted = Mutex(false)
+        do {
+            try await lab.withGuest(spec, images, consoleFile: console) { guest in
+                booted.withLock { $0 = true }
+                let boot = try await store.recordBoot(
+                    host: name, purpose: purpose, milliseconds: guest.bootMilliseconds)
+                emit(.booted(name, milliseconds: guest.bootMilliseconds, slowdown: guest.slowdown))
+                try await store.recordHost(
+                    HostResult(spec: spec, fingerprint: guest.fingerprint, packages: packages))
+                try await body(guest, boot)
+            }
+            emit(.ended(name, purpose: purpose))
+        } catch {
+            emit(.ended(name, purpose: purpose))
+            if !booted.withLock({ $0 }) { try await store.recordBoot(host: name, purpose: purpose) }
+            throw error
+        }
+    }
+
+    /// Images are large and only needed while their cells are open.
+    private func dropImages() async throws {
+        for record in try await store.dumps().values {
+            if let image = record.image { try store.images.remove(image) }
+        }
+    }
+}

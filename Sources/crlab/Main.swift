@@ -1,0 +1,8 @@
+import LabCommands
+
+@main
+struct Main {
+    static func main() async {
+        await Crlab.main()
+    }
+}
