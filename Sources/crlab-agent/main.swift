@@ -1,1 +1,4 @@
-print("hi")
+import GuestAgent
+import Glibc
+
+exit(Agent.run(CommandLine.arguments))

@@ -1,0 +1,79 @@
+import CRModel
+import CRRuntimes
+import GuestWire
+import LinuxKit
+
+/// PID 1 of a cell: takes one request, does it in fresh namespaces, replies, and ends with everything it started.
+enum Cell {
+    static func main(root: String) -> Int32 {
+        let wire = CellWire(input: 0, output: 1)
+        do throws(AgentError) {
+            let request = try wire.receiveRequest()
+            do throws(AgentError) {
+                try serve(request, root: root, wire: wire)
+            } catch {
+                try wire.reply(.failed(AgentFailure(reason: error.reason, message: error.explanation.line)))
+            }
+            return 0
+        } catch {
+            try? Files.write(2, Array("crlab-agent cell: \(error.explanation.line)\n".utf8))
+            return 70
+        }
+    }
+
+    private static func serve(_ request: GuestRequest, root: String, wire: CellWire) throws(AgentError) {
+        let context = try CellContext(root: root, wire: wire)
+        switch request {
+        case .dump(let request): try DumpOperation(request, context).run()
+        case .restore(let request): try RestoreOperation(request, context).run()
+        case .exec(let request): try exec(request, context)
+        case .shell(let request): try Terminal.serve(request, context)
+        default: throw .channel("\(request.name) is no request for a cell")
+        }
+    }
+
+    private static func exec(_ request: ExecRequest, _ context: CellContext) throws(AgentError) {
+        var command = Command(
+            arguments: request.arguments, environment: ["HOME=/tmp"], workingDirectory: CellRoot.workFolder,
+            outputFolder: CellRoot.logFolder,
+            deadline: Deadline(seconds: Double(request.deadlineMilliseconds) / 1000))
+        command.limitBytes = 256 << 10
+        let ended: RuntimeExit
+        do throws(LinuxError) {
+            ended = try command.run(reaper: context.reaper)
+        } catch {
+            // What a shell says for a command that cannot be started.
+            let outcome = ExecOutcome(exitStatus: 127, signal: nil, output: "", errors: error.explanation.line)
+            return try context.wire.reply(.exec(outcome))
+        }
+        if ended.timedOut {
+            let failure = AgentFailure(reason: .harnessDeadline, message: "the command did not end in time")
+            return try context.wire.reply(.failed(failure))
+        }
+        try context.wire.reply(
+            .exec(
+                ExecOutcome(
+                    exitStatus: ended.exitStatus, signal: ended.signal, output: ended.output, errors: ended.errors)))
+    }
+}
+
+/// What every operation of a cell works with.
+struct CellContext {
+    let wire: CellWire
+    let reaper = Reaper()
+    let kernelLog: KernelLog?
+    /// The guest's own `/proc`, where the cell's tasks have the PIDs that the kernel log names.
+    let outerProc: Int32
+
+    init(root: String, wire: CellWire) throws(AgentError) {
+        self.wire = wire
+        kernelLog = try? KernelLog(fromNow: true)
+        outerProc = try AgentError.preparing("open /proc") { () throws(LinuxError) in
+            try Files.open("/proc", [.pathOnly, .directory])
+        }
+        try AgentError.preparing("block signals") { () throws(LinuxError) in
+            _ = try Signals.block([Signals.child, Signals.pipe])
+        }
+        try CellRoot.enter(root: root)
+    }
+}

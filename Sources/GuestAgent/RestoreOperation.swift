@@ -1,0 +1,97 @@
+import CRModel
+import CRRuntimes
+import GuestWire
+import LinuxKit
+
+/// Unpacks an archive, restores its image with a runtime, and finds out whether the workload still works.
+struct RestoreOperation {
+    private let request: OperationRequest
+    private let context: CellContext
+
+    init(_ request: OperationRequest, _ context: CellContext) {
+        self.request = request
+        self.context = context
+    }
+
+    private var deadline: Deadline { Deadline(seconds: Double(request.deadlineMilliseconds) / 1000) }
+
+    func run() throws(AgentError) {
+        guard let runtime = RuntimeCatalog.runtime(request.runtime) else {
+            throw .runtimeUnknown(request.runtime.rawValue)
+        }
+        try unpack()
+        let manifest = try WorkloadFolder.manifest(name: request.workload.rawValue)
+        let record = try CellRecord.read()
+
+        let stage = StageLog(context.kernelLog)
+        let command = runtime.restoreCommand(
+            RuntimeRequest(
+                process: 0, imageFolder: CellRoot.imageFolder, workFolder: CellRoot.workFolder,
+                logFolder: CellRoot.logFolder, options: request.options))
+        let workload = WorkloadRun(restored: manifest, root: record.root, reaper: context.reaper, stage: stage)
+        let ended: RuntimeExit
+        do throws(LinuxError) {
+            ended = try Command(command, outputFolder: CellRoot.logFolder, deadline: deadline)
+                .run(reaper: context.reaper)
+        } catch {
+            throw .preparation("start the runtime", error)
+        }
+        let milliseconds = stage.milliseconds
+        var outer = OuterTasks(descriptor: context.outerProc)
+        outer.update()
+        let maps = [TaskMaps.snapshot(), record.maps]
+        stage.collect()
+        var resolver = FaultResolver(maps: maps, outer: outer)
+        let report = runtime.report(ended)
+        let restored = StageEvidence(
+            stage: .restore, ending: report.ending, command: command.arguments, exitStatus: ended.exitStatus,
+            signal: ended.signal, log: report.log, refusal: report.refusal,
+            workload: report.ending == .done ? workload.evidence() : nil,
+            faults: report.ending == .done ? [] : stage.faults.map { resolver.evidence($0) },
+            kernelLog: stage.messages, taints: stage.taints, milliseconds: milliseconds,
+            imageBytes: ImageSize.bytes(of: CellRoot.imageFolder))
+        guard report.ending == .done else {
+            return try context.wire.reply(.stages(StagesReply(stages: [restored], archiveFollows: false)))
+        }
+        let verified = verify(workload, stage: stage, resolver: &resolver)
+        try context.wire.reply(.stages(StagesReply(stages: [restored, verified], archiveFollows: false)))
+    }
+
+    private func verify(
+        _ workload: WorkloadRun, stage: StageLog, resolver: inout FaultResolver
+    ) -> StageEvidence {
+        let start = MonotonicClock.nanoseconds()
+        var log = ""
+        var sight = workload.waitProgress(deadline: deadline)
+        if sight == .reached, let check = workload.manifest.check, !check.isEmpty {
+            let command = Command(
+                arguments: check, environment: WorkloadRun.environment(workload.manifest, seed: request.seed),
+                workingDirectory: CellRoot.workFolder, outputFolder: CellRoot.logFolder, deadline: deadline)
+            let ended = try? command.run(reaper: context.reaper)
+            if ended?.exitStatus != 0 {
+                sight = ended?.timedOut == true ? .hung : .wrong
+                log = "check: " + (ended?.errors ?? "it does not start")
+            }
+        }
+        if sight == .reached { sight = workload.verify(deadline: deadline) }
+        stage.collect()
+        return StageEvidence(
+            stage: .verify, ending: sight.ending, log: log, workload: workload.evidence(),
+            faults: stage.faults.map { resolver.evidence($0) }, kernelLog: stage.messages, taints: stage.taints,
+            milliseconds: Int((MonotonicClock.nanoseconds() - start) / 1_000_000))
+    }
+
+    private func unpack() throws(AgentError) {
+        var unpacker = ArchiveUnpacker(into: CellRoot.base)
+        while let frame = try context.wire.receive() {
+            switch frame.kind {
+            case .chunk: try unpacker.append(frame.payload)
+            case .end:
+                guard unpacker.isComplete else { throw .archive("it is cut short") }
+                return
+            default: throw .channel("a frame of kind \(frame.kind) inside an archive")
+            }
+        }
+        throw .archive("the stream ended before the archive did")
+    }
+}
