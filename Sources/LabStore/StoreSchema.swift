@@ -77,7 +77,12 @@ enum StoreSchema {
         let application = try Int32.fetchOne(database, sql: "PRAGMA application_id") ?? 0
         let found = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
         if application == 0, found == 0 {
-            let tables = try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") ?? 0
+            // A process killed in its first moments may have left the migrator's own table, and nothing else.
+            let tables =
+                try Int.fetchOne(
+                    database,
+                    sql: "SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'grdb_%' AND name NOT LIKE 'sqlite_%'")
+                ?? 0
             throw tables == 0 ? StoreError.neverStarted(path: path) : StoreError.notARun(path: path)
         }
         guard application == applicationID else { throw StoreError.notARun(path: path) }

@@ -101,6 +101,10 @@ extension YAMLNode {
     }
 
     func invalid(_ key: String, _ expected: String, value: String? = nil) -> ScenarioError {
-        .invalidValue(place, key: key, value: String((value ?? text ?? kind).prefix(80)), expected: expected)
+        // The message is one line, whatever the value.
+        let shown = String((value ?? text ?? kind).prefix(80)).unicodeScalars.map { scalar in
+            scalar.value < 0x20 || scalar.value == 0x7f ? "\u{FFFD}" : String(scalar)
+        }
+        return .invalidValue(place, key: key, value: shown.joined(), expected: expected)
     }
 }

@@ -49,6 +49,13 @@ public struct Estimate: Sendable, Hashable, Codable {
     public var boots: Int
     public var seconds: Double
 
+    public init(cells: Int, dumps: Int, boots: Int, seconds: Double) {
+        self.cells = cells
+        self.dumps = dumps
+        self.boots = boots
+        self.seconds = seconds
+    }
+
     /// Whole minutes, at least one.
     public var minutes: Int { max(1, Int((seconds / 60).rounded(.up))) }
 }

@@ -1,0 +1,83 @@
+import Foundation
+import LabStore
+import Testing
+
+struct ImageStoreTests {
+    let folder: TemporaryFolder
+    let store: RunStore
+
+    init() throws {
+        folder = try TemporaryFolder()
+        store = try RunStore.create(at: folder.file("run"), run: sampleRun(), plan: samplePlan())
+    }
+
+    private func write(_ text: String, _ name: String) throws -> String {
+        try text.write(toFile: folder.file(name), atomically: false, encoding: .utf8)
+        return folder.file(name)
+    }
+
+    @Test("a file is moved in under its content's name, and comes back as it was")
+    func add() throws {
+        let file = try write("abc", "image")
+        let image = try store.images.add(file: file)
+        #expect(image == StoredImage(digest: SHA256.hex(of: "abc".utf8), bytes: 3))
+        #expect(!FileManager.default.fileExists(atPath: file))
+        #expect(try store.images.verify(image) == store.images.path(of: image))
+        #expect(try String(contentsOfFile: store.images.path(of: image), encoding: .utf8) == "abc")
+    }
+
+    @Test("equal content is kept once, also beside a source that stays")
+    func equal() throws {
+        let images = store.images
+        let first = try images.add(file: write("abc", "one"))
+        let second = try images.add(file: write("abc", "two"), keepingSource: true)
+        #expect(first == second)
+        #expect(FileManager.default.fileExists(atPath: folder.file("two")))
+        #expect(try images.digests() == [first.digest])
+        #expect(try images.totalBytes() == 3)
+    }
+
+    @Test("several megabytes")
+    func large() throws {
+        let text = String(repeating: "0123456789abcdef", count: 200_000)
+        let image = try store.images.add(file: write(text, "large"), keepingSource: true)
+        #expect(image == StoredImage(digest: SHA256.hex(of: text.utf8), bytes: 3_200_000))
+        try store.images.verify(image)
+    }
+
+    @Test("a changed, cut or missing image is an error of its own")
+    func damage() throws {
+        let images = store.images
+        let image = try images.add(file: write("abcdef", "image"))
+        let path = images.path(of: image)
+        for text in ["abcdeF", "abcde", ""] {
+            try text.write(toFile: path, atomically: false, encoding: .utf8)
+            let error = #expect(throws: StoreError.self) { try images.verify(image) }
+            #expect(error == .imageDamaged(digest: image.digest, path: path))
+        }
+        try images.remove(image)
+        try images.remove(image)
+        let error = #expect(throws: StoreError.self) { try images.verify(image) }
+        #expect(error == .imageMissing(digest: image.digest, path: path))
+        #expect(throws: StoreError.notThere(path: "/nowhere")) { try images.add(file: "/nowhere") }
+    }
+
+    @Test("what a killed process left half-written is removed by the next")
+    func parts() async throws {
+        let images = store.images
+        _ = try images.add(file: write("abc", "image"))
+        let part = images.folder + "/.part-1-x"
+        try "half".write(toFile: part, atomically: false, encoding: .utf8)
+        try await store.close()
+        let next = try RunStore.open(at: folder.file("run"))
+        #expect(!FileManager.default.fileExists(atPath: part))
+        #expect(try next.images.digests().count == 1)
+        try await next.close()
+    }
+
+    @Test("a full disk is a full disk")
+    func full() throws {
+        // /dev/full exists for this: every write to it fails with ENOSPC.
+        #expect(throws: StoreError.noSpace(path: "/dev/full")) { try writeToFullDevice() }
+    }
+}

@@ -1,0 +1,61 @@
+import Foundation
+import LabStore
+import Testing
+
+struct SHA256Tests {
+    /// FIPS 180-4 examples, and lengths around the block's border checked with `sha256sum`.
+    static let vectors: [(String, String)] = [
+        ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (
+            "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
+        ),
+        (String(repeating: "a", count: 55), "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318"),
+        (String(repeating: "a", count: 56), "b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a"),
+        (String(repeating: "a", count: 63), "7d3e74a05d7db15bce4ad9ec0658ea98e3f06eeecf16b4c6fff2da457ddc2f34"),
+        (String(repeating: "a", count: 64), "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb"),
+        (String(repeating: "a", count: 65), "635361c48bb9eab14198e76ea8ab7f1a41685d6ad62aa9146d301d4f17eb0ae0"),
+    ]
+
+    @Test("the standard's vectors", arguments: vectors)
+    func vector(text: String, digest: String) {
+        #expect(SHA256.hex(of: text.utf8) == digest)
+    }
+
+    @Test("a million times the letter a, in pieces of all sizes")
+    func pieces() {
+        var hash = SHA256()
+        var left = 1_000_000
+        var size = 1
+        while left > 0 {
+            let count = min(size, left)
+            hash.update([UInt8](repeating: UInt8(ascii: "a"), count: count)[...])
+            left -= count
+            size = size * 2 % 1009 + 1
+        }
+        #expect(hash.finish() == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
+    }
+}
+
+struct RunIdentifierTests {
+    static let cases: [(String, Int64, UInt16, String)] = [
+        ("quickstart", 1_795_256_130, 0x1a2b, "20261121-101530-quickstart-1a2b"),
+        ("a b/../c", 0, 0, "19700101-000000-a-b-..-c-0000"),
+        ("", 951_782_399, 1, "20000228-235959-scenario-0001"),
+        ("x", 951_782_400, 1, "20000229-000000-x-0001"),
+        ("x", 1_704_067_199, 1, "20231231-235959-x-0001"),
+        ("x", -5, 1, "19700101-000000-x-0001"),
+        ("x", .max, 1, "99991231-235959-x-0001"),
+    ]
+
+    @Test("identifiers sort by start and are names of folders", arguments: cases)
+    func make(scenario: String, seconds: Int64, random: UInt16, expected: String) {
+        #expect(RunIdentifier.make(scenario: scenario, secondsSince1970: seconds, random: random) == expected)
+    }
+
+    @Test("ISO 8601")
+    func iso() {
+        #expect(RunIdentifier.iso8601(secondsSince1970: 1_795_256_130) == "2026-11-21T10:15:30Z")
+    }
+}
