@@ -1,0 +1,293 @@
+// Holds one object that a dump may not know, and uses it at every step: `unsupported KIND`. For the tests that show how a
+// dump refuses by name and the program runs on unharmed; not a workload of the lab, so it has no workload.json.
+// Ends with `cannot: why` where this machine does not give such an object.
+#include <linux/aio_abi.h>
+#include <linux/bpf.h>
+#include <linux/io_uring.h>
+#include <linux/netlink.h>
+#include <linux/perf_event.h>
+#include <linux/userfaultfd.h>
+#include <mqueue.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/fanotify.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/shm.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "workload.h"
+
+static int held = -1, other = -1;
+static pid_t child;
+static aio_context_t aio;
+static volatile uint64_t *memory;
+
+__attribute__((noreturn)) static void cannot(const char *what) {
+    char line[200];
+    snprintf(line, sizeof line, "cannot: %s: %s\n", what, strerror(errno));
+    workload_event(line);
+    _exit(77);
+}
+
+static int made(long descriptor, const char *what) {
+    if (descriptor < 0) cannot(what);
+    return (int)descriptor;
+}
+
+static void must(bool condition, const char *what) { WORKLOAD_CHECK(condition, "%s: errno %d", what, errno); }
+
+static void make_io_uring(void) {
+    struct io_uring_params parameters = {0};
+    held = made(syscall(SYS_io_uring_setup, 4, &parameters), "io_uring_setup");
+}
+static void use_io_uring(void) { must(syscall(SYS_io_uring_enter, held, 0, 0, 0, NULL, 0) == 0, "io_uring_enter"); }
+
+static void make_aio(void) { made(syscall(SYS_io_setup, 4, &aio), "io_setup"); }
+static void use_aio(void) {
+    struct io_event event;
+    must(syscall(SYS_io_getevents, aio, 0, 1, &event, &(struct timespec){0, 0}) == 0, "io_getevents");
+}
+
+static void make_socketpair(void) {
+    int ends[2];
+    made(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), "socketpair");
+    held = ends[0], other = ends[1];
+}
+static void use_both_ends(void) {
+    uint64_t sent = workload_progress_count, got = 0;
+    must(write(held, &sent, sizeof sent) == sizeof sent && read(other, &got, sizeof got) == sizeof got && got == sent,
+         "the other end");
+}
+
+static void make_unix_listener(void) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "listener"};
+    held = made(socket(AF_UNIX, SOCK_STREAM, 0), "socket");
+    must(bind(held, (struct sockaddr *)&address, sizeof address) == 0 && listen(held, 4) == 0, "listen");
+}
+static void use_unix_listener(void) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "listener"};
+    int client = made(socket(AF_UNIX, SOCK_STREAM, 0), "socket");
+    must(connect(client, (struct sockaddr *)&address, sizeof address) == 0, "connect");
+    close(made(accept(held, NULL, NULL), "accept"));
+    close(client);
+}
+
+static struct sockaddr_in loopback;
+static void name_of(int socket) {
+    socklen_t size = sizeof loopback;
+    must(getsockname(socket, (struct sockaddr *)&loopback, &size) == 0, "getsockname");
+}
+static void make_internet(int type) {
+    loopback = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    held = made(socket(AF_INET, type, 0), "socket");
+    must(bind(held, (struct sockaddr *)&loopback, sizeof loopback) == 0, "bind");
+    name_of(held);
+}
+static void make_udp(void) {
+    make_internet(SOCK_DGRAM);
+    must(connect(held, (struct sockaddr *)&loopback, sizeof loopback) == 0, "connect");
+    other = held;
+}
+static void make_tcp(void) {
+    make_internet(SOCK_STREAM);
+    int listener = held;
+    must(listen(listener, 1) == 0, "listen");
+    held = made(socket(AF_INET, SOCK_STREAM, 0), "socket");
+    must(connect(held, (struct sockaddr *)&loopback, sizeof loopback) == 0, "connect");
+    other = made(accept(listener, NULL, NULL), "accept");
+    close(listener);
+}
+static void make_netlink(void) {
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+    held = made(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), "socket");
+    must(bind(held, (struct sockaddr *)&address, sizeof address) == 0, "bind");
+}
+static void use_descriptor(void) { must(fcntl(held, F_GETFD) >= 0, "the descriptor"); }
+
+static void make_inotify(void) {
+    held = made(inotify_init1(IN_NONBLOCK), "inotify_init1");
+    must(inotify_add_watch(held, ".", IN_CREATE) > 0, "inotify_add_watch");
+}
+static void use_inotify(void) {
+    char events[4096];
+    close(made(open("watched", O_RDWR | O_CREAT, 0600), "open"));
+    must(read(held, events, sizeof events) > 0 && unlink("watched") == 0, "the watch");
+}
+
+static void make_fanotify(void) {
+    held = made(fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK, O_RDONLY), "fanotify_init");
+    made(fanotify_mark(held, FAN_MARK_ADD, FAN_OPEN, AT_FDCWD, "progress"), "fanotify_mark");
+}
+
+static void make_userfaultfd(void) {
+    held = made(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), "userfaultfd");
+    struct uffdio_api api = {.api = UFFD_API};
+    made(syscall(SYS_ioctl, held, UFFDIO_API, &api), "UFFDIO_API");
+}
+
+static void make_perf(void) {
+    struct perf_event_attr event = {.type = PERF_TYPE_SOFTWARE, .size = sizeof event, .config = PERF_COUNT_SW_TASK_CLOCK};
+    held = made(syscall(SYS_perf_event_open, &event, 0, -1, -1, 0), "perf_event_open");
+}
+static void use_perf(void) {
+    uint64_t count;
+    must(read(held, &count, sizeof count) == sizeof count && count > 0, "the counter");
+}
+
+static void make_signalfd(void) {
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
+    held = made(signalfd(-1, &mask, SFD_NONBLOCK), "signalfd");
+}
+static void use_signalfd(void) {
+    struct signalfd_siginfo info;
+    raise(SIGUSR1);
+    must(read(held, &info, sizeof info) == sizeof info && info.ssi_signo == SIGUSR1, "the signal");
+}
+
+static void make_pidfd(void) { held = made(syscall(SYS_pidfd_open, getpid(), 0), "pidfd_open"); }
+static void use_pidfd(void) { must(syscall(SYS_pidfd_send_signal, held, 0, NULL, 0) == 0, "pidfd_send_signal"); }
+
+static void make_bpf(void) {
+    union bpf_attr map = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1};
+    held = made(syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof map), "bpf");
+}
+
+static void make_sysv_shm(void) {
+    int segment = made(shmget(IPC_PRIVATE, 4096, 0600), "shmget");
+    memory = shmat(segment, NULL, 0);
+    must(memory != (void *)-1 && shmctl(segment, IPC_RMID, NULL) == 0, "shmat");
+}
+static void use_memory(void) { must(*memory == workload_progress_count, "the memory"), *memory += 1; }
+
+static void make_mqueue(void) {
+    struct mq_attr attributes = {.mq_maxmsg = 4, .mq_msgsize = 8};
+    char name[40];
+    snprintf(name, sizeof name, "/crlab-%d", getpid());
+    held = made(mq_open(name, O_RDWR | O_CREAT | O_NONBLOCK, 0600, &attributes), "mq_open");
+    must(mq_unlink(name) == 0, "mq_unlink");
+}
+static void use_mqueue(void) {
+    uint64_t sent = workload_progress_count, got;
+    must(mq_send(held, (char *)&sent, sizeof sent, 0) == 0, "mq_send");
+    must(mq_receive(held, (char *)&got, sizeof got, NULL) == sizeof got && got == sent, "mq_receive");
+}
+
+// A lock must be seen from outside: by a second descriptor, or by another process.
+static void make_flock(void) {
+    held = made(open("locked", O_RDWR | O_CREAT, 0600), "open");
+    other = made(open("locked", O_RDWR), "open");
+    must(flock(held, LOCK_EX) == 0, "flock");
+}
+static void use_flock(void) { must(flock(other, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK, "the lock"); }
+
+static void make_record_lock(void) {
+    held = made(open("locked", O_RDWR | O_CREAT, 0600), "open");
+    must(fcntl(held, F_SETLK, &(struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10}) == 0, "F_SETLK");
+}
+static void use_record_lock(void) {
+    pid_t asker = made(fork(), "fork");
+    if (asker == 0) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10};
+        _exit(fcntl(held, F_GETLK, &lock) == 0 && lock.l_type == F_WRLCK && lock.l_pid == getppid() ? 0 : 1);
+    }
+    int status;
+    must(waitpid(asker, &status, 0) == asker && status == 0, "the lock");
+}
+
+static void make_lease(void) {
+    held = made(open("leased", O_RDWR | O_CREAT, 0600), "open");
+    made(fcntl(held, F_SETLEASE, F_WRLCK), "F_SETLEASE");
+}
+static void use_lease(void) { must(fcntl(held, F_GETLEASE) == F_WRLCK, "the lease"); }
+
+__attribute__((noreturn)) static void wait_for_end(void) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) pause();
+}
+static void make_pid_namespace(void) {
+    made(unshare(CLONE_NEWPID), "unshare");
+    child = made(fork(), "fork");
+    if (child == 0) wait_for_end();
+}
+static void make_mount_namespace(void) {
+    int ends[2];
+    char done;
+    made(pipe(ends), "pipe");
+    child = made(fork(), "fork");
+    if (child == 0) {
+        if (unshare(CLONE_NEWNS) < 0) cannot("unshare");
+        close(ends[0]), close(ends[1]);
+        wait_for_end();
+    }
+    close(ends[1]);
+    must(read(ends[0], &done, 1) == 0, "the child");
+    close(ends[0]);
+}
+static void make_traced_child(void) {
+    child = made(fork(), "fork");
+    if (child == 0) wait_for_end();
+    made(ptrace(PTRACE_SEIZE, child, NULL, NULL), "ptrace");
+}
+static void use_child(void) { must(waitpid(child, NULL, WNOHANG) == 0 && kill(child, 0) == 0, "the child"); }
+
+static const struct {
+    const char *name;
+    void (*make)(void);
+    void (*use)(void);
+} kinds[] = {
+    {"io_uring", make_io_uring, use_io_uring},
+    {"aio", make_aio, use_aio},
+    {"socketpair", make_socketpair, use_both_ends},
+    {"unix-listener", make_unix_listener, use_unix_listener},
+    {"udp", make_udp, use_both_ends},
+    {"tcp", make_tcp, use_both_ends},
+    {"netlink", make_netlink, use_descriptor},
+    {"inotify", make_inotify, use_inotify},
+    {"fanotify", make_fanotify, use_descriptor},
+    {"userfaultfd", make_userfaultfd, use_descriptor},
+    {"perf", make_perf, use_perf},
+    {"signalfd", make_signalfd, use_signalfd},
+    {"pidfd", make_pidfd, use_pidfd},
+    {"bpf", make_bpf, use_descriptor},
+    {"sysv-shm", make_sysv_shm, use_memory},
+    {"mqueue", make_mqueue, use_mqueue},
+    {"flock", make_flock, use_flock},
+    {"record-lock", make_record_lock, use_record_lock},
+    {"lease", make_lease, use_lease},
+    {"pid-namespace", make_pid_namespace, use_child},
+    {"mount-namespace", make_mount_namespace, use_child},
+    {"traced-child", make_traced_child, use_child},
+};
+
+int main(int argc, char **argv) {
+    workload_begin();
+    for (size_t each = 0; argc == 2 && each < sizeof kinds / sizeof *kinds; each++) {
+        if (strcmp(argv[1], kinds[each].name) != 0) continue;
+        kinds[each].make();
+        kinds[each].use();
+        workload_progress();
+        workload_ready();
+        while (!workload_verify_requested()) {
+            workload_pause(10);
+            kinds[each].use();
+            workload_progress();
+        }
+        if (child > 0) kill(child, SIGKILL);
+        workload_verified();
+    }
+    workload_fail("usage: unsupported KIND");
+}
