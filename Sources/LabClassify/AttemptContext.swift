@@ -42,7 +42,8 @@ struct AttemptContext {
     var texts: [String] {
         let workload = stage.workload
         var all = [stage.refusal?.message, workload?.status].compactMap { $0 }
-        all += log.errors + log.others.filter { !$0.isEmpty }
+        // CRIU's other lines tell of its attempts and probes, and hold error numbers that mean nothing.
+        all += log.errors + (runtimeFamily == "criu" && !log.errors.isEmpty ? [] : log.others)
         all += (workload?.stderrTail ?? "").split(separator: "\n").map { $0.trimmed }
         return all.filter { !$0.isEmpty }
     }

@@ -34,8 +34,7 @@ enum Factor: String, CaseIterable {
                 && left.physicalAddressBits == right.physicalAddressBits
         case .kernel:
             // Neither probes nor the vDSO's hash: both also depend on the CPU (its code is patched at boot).
-            return one.kernel.release == other.kernel.release && one.kernel.version == other.kernel.version
-                && one.kernel.commandLine == other.kernel.commandLine
+            return one.kernel.isSameBuild(as: other.kernel)
         case .runtime: return one.runtimes[runtime] == other.runtimes[runtime]
         case .userland: return one.userland == other.userland
         case .memory: return one.memoryBytes == other.memoryBytes
@@ -75,7 +74,8 @@ private func corroborated(
     _ hosts: [HostName: HostFingerprint]
 ) -> Judgement {
     guard !cell.isControl, judgement.stage != .dump, let outcome = judgement.outcome, outcome != .restored,
-        var finding = judgement.finding, [.cpu, .kernel, .runtimeVersion, .filesystem, .unclassified].contains(
+        var finding = judgement.finding,
+        [.cpu, .kernel, .runtimeVersion, .filesystem, .unclassified].contains(
             finding.category),
         let source = hosts[cell.source], let destination = hosts[cell.destination]
     else { return judgement }
@@ -92,7 +92,9 @@ private func corroborated(
         }
         if peerOutcome == .restored {
             guilty[factor] = guilty[factor] ?? peer
-        } else if result.stage != .dump, result.finding?.reason == finding.reason {
+        } else if result.stage == judgement.stage, peerOutcome == outcome, finding.reason != .unclassified,
+            result.finding?.reason == finding.reason
+        {
             acquitted[factor] = acquitted[factor] ?? peer
         }
     }
@@ -108,7 +110,8 @@ private func corroborated(
             trail.append(
                 EvidenceItem(
                     kind: "experiment",
-                    text: "\(peer.id) restored: with only the \(factor.name) of \(cell.destination) put back to that of "
+                    text:
+                        "\(peer.id) restored: with only the \(factor.name) of \(cell.destination) put back to that of "
                         + "\(cell.source), it works"))
             if factor.category == finding.category { finding.confidence = .proven }
         } else if let peer = acquitted[factor] {

@@ -33,7 +33,8 @@ public struct HostDifference: Hashable, Sendable {
         facts =
             Self.cpuFacts(
                 source.cpu, destination.cpu, instructionsLost, otherFeaturesLost, featuresGained, stateLost)
-            + Self.kernelFacts(source.kernel, destination.kernel, probesLost) + Self.otherFacts(source, destination)
+            + Self.kernelFacts(source.kernel, destination.kernel, probesLost, cpuDiffers: !lost.isEmpty)
+            + Self.otherFacts(source, destination)
     }
 
     /// Facts with those of `category` first, at most `limit`.
@@ -74,8 +75,11 @@ public struct HostDifference: Hashable, Sendable {
     }
 
     private static func kernelFacts(
-        _ source: KernelFingerprint, _ destination: KernelFingerprint, _ probesLost: [String]
+        _ source: KernelFingerprint, _ destination: KernelFingerprint, _ probesLost: [String], cpuDiffers: Bool
     ) -> [Fact] {
+        // One kernel patches its vDSO for the CPU that it boots on (measured: 6.1.176 on Haswell and on Nehalem), and
+        // probes can depend on the CPU too: between hosts with one kernel such differences are the CPU's.
+        let category: Category = source.isSameBuild(as: destination) && cpuDiffers ? .cpu : .kernel
         var texts: [String] = []
         compare("kernel", source.release, destination.release, into: &texts)
         for probe in probesLost {
@@ -93,7 +97,7 @@ public struct HostDifference: Hashable, Sendable {
                 "kernel probe \(probe)", source.probe[probe] ?? "not tried", destination.probe[probe] ?? "not tried",
                 into: &texts)
         }
-        return texts.map { Fact(category: .kernel, text: $0) }
+        return texts.map { Fact(category: category, text: $0) }
     }
 
     private static func otherFacts(_ source: HostFingerprint, _ destination: HostFingerprint) -> [Fact] {
@@ -117,5 +121,12 @@ public struct HostDifference: Hashable, Sendable {
         _ what: String, _ source: Value, _ destination: Value, into texts: inout [String]
     ) {
         if source != destination { texts.append("\(what): source \(source), destination \(destination)") }
+    }
+}
+
+extension KernelFingerprint {
+    /// Whether the two are one kernel, started alike.
+    func isSameBuild(as other: KernelFingerprint) -> Bool {
+        release == other.release && version == other.version && commandLine == other.commandLine
     }
 }

@@ -45,12 +45,19 @@ struct RawInstruction {
             text: text, mnemonic: name(ZydisMnemonicGetString(info.mnemonic)),
             isaExtension: name(ZydisISAExtGetString(info.meta.isa_ext)), isaSet: isaSet,
             length: Int(info.length),
-            encoding: info.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX
-                ? .vex
-                : info.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX
-                    ? .evex : info.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY ? .legacy : .other,
+            encoding: encoding(info.encoding),
             usesVectorRegisters: !vectors.isEmpty || masks || isAVX,
             usesMasksOnly: masks && vectors.isEmpty)
+    }
+
+    /// XOP is AMD's form of VEX and depends on the same state.
+    private static func encoding(_ raw: ZydisInstructionEncoding) -> Encoding {
+        switch raw {
+        case ZYDIS_INSTRUCTION_ENCODING_LEGACY: .legacy
+        case ZYDIS_INSTRUCTION_ENCODING_VEX, ZYDIS_INSTRUCTION_ENCODING_XOP: .vex
+        case ZYDIS_INSTRUCTION_ENCODING_EVEX: .evex
+        default: .other
+        }
     }
 
     private static func name(_ text: UnsafePointer<CChar>?) -> String {

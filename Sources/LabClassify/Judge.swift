@@ -62,5 +62,6 @@ private func diagnose(_ context: AttemptContext) -> Diagnosis {
         if let diagnosis = rule.match(context) { return diagnosis }
     }
     return Diagnosis(
-        rule: "unknown", reason: .unclassified, confidence: .suspected, summary: context.symptom + "; no rule knows why")
+        rule: "unknown", reason: .unclassified, confidence: .suspected, summary: context.symptom + "; no rule knows why"
+    )
 }

@@ -30,7 +30,8 @@ enum KernelLog {
             let name = line.text(between: "traps: ", and: "[") ?? ""
             let task = line.text(between: "[", and: "]").flatMap { Int($0) } ?? 0
             let (file, offset) = place(line, pointer)
-            let code = lines[index...].prefix(40).first { $0.hasPrefix("Code: ") }
+            let own = lines[(index + 1)...].prefix { !$0.hasPrefix("traps: ") }
+            let code = own.first { $0.hasPrefix("Code: ") }
             found.append(
                 FaultEvidence(
                     task: task, comm: name, signal: 4, instructionPointer: pointer,
@@ -41,7 +42,9 @@ enum KernelLog {
 
     /// `… in libc-2.31.so[7f12a000+14b000]`: newer kernels put the file offset before the range, `[2c5f0,7f…+14b000]`.
     private static func place(_ line: String, _ pointer: UInt64) -> (String, UInt64?) {
-        guard let tail = line.text(after: " in "), let inner = tail.text(between: "[", and: "]") else { return ("", nil) }
+        guard let tail = line.text(after: " in "), let inner = tail.text(between: "[", and: "]") else {
+            return ("", nil)
+        }
         let file = String(tail.prefix { $0 != "[" })
         if let comma = inner.firstIndex(of: ",") { return (file, hexadecimal(inner[..<comma])) }
         return (file, nil)

@@ -110,7 +110,8 @@ extension LogPattern {
         line(
             "capset", ["Unable to restore capabilities"], .specCapabilities,
             "the capabilities of the dump cannot be set on @"),
-        line("capdrop", ["Unable to drop capability"], .specCapabilities, "capability {} cannot be dropped on @",
+        line(
+            "capdrop", ["Unable to drop capability"], .specCapabilities, "capability {} cannot be dropped on @",
             object: ("drop capability ", ":")),
         line("capsize", ["Caps size mismatch"], .specCapabilities, "@ knows another number of capabilities"),
         line("rlimit", ["rlimit: "], .specRlimits, "a resource limit of the dump cannot be set on @"),
@@ -123,7 +124,8 @@ extension LogPattern {
         line("cgroup", [": cg: "], .specCgroup, "the cgroup of the dump cannot be set up on @"),
         line(
             "netns", ["Unable create a network namespace"], .specNamespaces, "a network namespace cannot be made on @"),
-        line("pidns", ["can only be restored in a new pid namespace"], .specNamespaces,
+        line(
+            "pidns", ["can only be restored in a new pid namespace"], .specNamespaces,
             "the dump needs a PID namespace of its own on @"),
         line(
             "nested-ns", ["Can't dump nested "], .specNamespaces, "CRIU cannot dump a nested {} namespace",
@@ -136,7 +138,8 @@ extension LogPattern {
             "mount-sharing", ["mnt: Mount ", "has unreachable sharing"], .specMounts,
             "a mount shares propagation with one outside of the container"),
         line(
-            "mount-lookup", ["Can't lookup mount="], .specMounts, "an open file lies on a mount that is not part of "
+            "mount-lookup", ["Can't lookup mount="], .specMounts,
+            "an open file lies on a mount that is not part of "
                 + "the container: {}", object: ("path=", "\n")),
         line("device", ["Can't mknod"], .specDevices, "a device node cannot be made on @"),
     ]
@@ -186,9 +189,11 @@ extension LogPattern {
         line("mode32", ["running in 32-bit mode"], .workloadUnsupported, "CRIU here cannot dump 32-bit tasks"),
         line("mapping", ["Unsupported mapping found"], .workloadUnsupported, "CRIU cannot dump a memory mapping"),
         line("ghost", ["Can't dump ghost file "], .workloadUnsupported, "an unlinked open file is too big for CRIU"),
-        line("sysv", ["SysVIPC shmem map", "doesn't live in IPC ns"], .workloadUnsupported,
+        line(
+            "sysv", ["SysVIPC shmem map", "doesn't live in IPC ns"], .workloadUnsupported,
             "the workload uses System V shared memory without an IPC namespace"),
-        line("zombie-threads", ["Zombies with threads are not supported"], .workloadUnsupported,
+        line(
+            "zombie-threads", ["Zombies with threads are not supported"], .workloadUnsupported,
             "CRIU cannot dump a zombie with threads"),
     ]
 }

@@ -117,40 +117,45 @@ extension LogPattern {
     ]
 
     /// gVisor. Source of the texts: strings of Debian's runsc 20221219 and public issue threads.
-    private static let runsc: [LogPattern] = [
-        LogPattern(
-            "runsc-version", "runsc", ["runsc version does not match across checkpoint restore"], .runtimeImageVersion,
-            "the image was written by another runsc version than @ has:{}", object: ("checkpoint restore,", "\n")),
-        LogPattern(
-            "runsc-features-named", "runsc", ["incompatible FeatureSet", "missing features: "], .cpuFeaturesRefused,
-            "runsc compared CPU feature sets and refused on @, missing {}", object: ("missing features: ", "\n")),
-        LogPattern(
-            "runsc-features", "runsc", ["incompatible FeatureSet"], .cpuFeaturesRefused,
-            "runsc compared CPU feature sets and refused on @"),
-        LogPattern(
-            "runsc-features-missing", "runsc", ["missing features: "], .cpuFeaturesRefused,
-            "runsc compared CPU feature sets and refused on @, missing {}", object: ("missing features: ", "\n")),
-        LogPattern(
-            "runsc-cache-line", "runsc", ["CPU cache line size ", "incompatible with host cache line"],
-            .cpuFeaturesRefused, "runsc refused on @ because the CPU's cache line size differs"),
-    ] + specFields.map { field, reason in
-        LogPattern(
-            "runsc-spec-\(field.lowercased())", "runsc", ["\(field)", "does not match across checkpoint restore"],
-            reason, "runsc found that the container spec on @ differs from the dump's in \(field)")
-    } + [
-        LogPattern(
-            "runsc-option", "runsc", ["flag provided but not defined: "], .runtimeOptionUnknown,
-            "runsc on @ does not know the option {}", object: ("not defined: ", "\n")),
-        LogPattern(
-            "runsc-connected-endpoint", "runsc", ["endpoint cannot be saved in connected state"], .workloadUnsupported,
-            "runsc cannot dump a connected socket"),
-        LogPattern(
-            "runsc-networking", "runsc", ["save rejected due to unsupported networking state"], .workloadUnsupported,
-            "runsc cannot dump this networking state"),
-        LogPattern(
-            "runsc-file-missing", "runsc", ["restor", "no such file or directory"], .filesystemMissing,
-            "a file that the dump needs is not there on @"),
-    ]
+    private static let runsc: [LogPattern] =
+        [
+            LogPattern(
+                "runsc-version", "runsc", ["runsc version does not match across checkpoint restore"],
+                .runtimeImageVersion,
+                "the image was written by another runsc version than @ has:{}", object: ("checkpoint restore,", "\n")),
+            LogPattern(
+                "runsc-features-named", "runsc", ["incompatible FeatureSet", "missing features: "], .cpuFeaturesRefused,
+                "runsc compared CPU feature sets and refused on @, missing {}", object: ("missing features: ", "\n")),
+            LogPattern(
+                "runsc-features", "runsc", ["incompatible FeatureSet"], .cpuFeaturesRefused,
+                "runsc compared CPU feature sets and refused on @"),
+            LogPattern(
+                "runsc-features-missing", "runsc", ["missing features: "], .cpuFeaturesRefused,
+                "runsc compared CPU feature sets and refused on @, missing {}", object: ("missing features: ", "\n")),
+            LogPattern(
+                "runsc-cache-line", "runsc", ["CPU cache line size ", "incompatible with host cache line"],
+                .cpuFeaturesRefused, "runsc refused on @ because the CPU's cache line size differs"),
+        ]
+        + specFields.map { field, reason in
+            LogPattern(
+                "runsc-spec-\(field.lowercased())", "runsc", ["\(field)", "does not match across checkpoint restore"],
+                reason, "runsc found that the container spec on @ differs from the dump's in \(field)")
+        } + [
+            LogPattern(
+                "runsc-option", "runsc", ["flag provided but not defined: "], .runtimeOptionUnknown,
+                "runsc on @ does not know the option {}", object: ("not defined: ", "\n")),
+            LogPattern(
+                "runsc-connected-endpoint", "runsc", ["endpoint cannot be saved in connected state"],
+                .workloadUnsupported,
+                "runsc cannot dump a connected socket"),
+            LogPattern(
+                "runsc-networking", "runsc", ["save rejected due to unsupported networking state"],
+                .workloadUnsupported,
+                "runsc cannot dump this networking state"),
+            LogPattern(
+                "runsc-file-missing", "runsc", ["restor", "no such file or directory"], .filesystemMissing,
+                "a file that the dump needs is not there on @"),
+        ]
 
     /// Parts of the field names by which gVisor reports a difference (`Mount`, `Mounts`).
     private static let specFields: [(String, Reason)] = [

@@ -27,7 +27,7 @@ let errnoRules: [Rule] = [
             return nil
         }
         for probe in difference.probesLost where probe.count > 3 {
-            guard let line = (context.log.errors + context.texts).first(where: { $0.holds(probe) }) else { continue }
+            guard let line = context.texts.first(where: { $0.holds(probe) && $0.holds("rror") }) else { continue }
             return Diagnosis(
                 rule: "kernel-feature-probe", reason: .kernelFeatureMissing, confidence: .supported,
                 summary: "the kernel \(host.kernel.release) of \(context.place) answers \(probe) with "

@@ -47,22 +47,21 @@ let faultRules: [Rule] = [
     },
     Rule(name: "vdso-fault") { context in
         guard context.comparesHosts, let source = context.evidence.sourceHost?.kernel,
-            let destination = context.evidence.destinationHost?.kernel, source.vdso != destination.vdso
+            let destination = context.evidence.destinationHost?.kernel, source.vdso != destination.vdso,
+            !source.isSameBuild(as: destination)
         else { return nil }
-        for decoded in context.faults where [4, 7, 11].contains(decoded.fault.signal) {
-            let fault = decoded.fault
-            let inside = fault.mapping == "[vdso]" || fault.mapping.hasPrefix("[vvar")
-            // Nothing mapped at the instruction pointer: a call through a pointer into a vDSO that is not there any
-            // more looks like this, and so do other wild jumps.
-            let nowhere = fault.signal == 11 && fault.mapping.isEmpty && fault.bytes.isEmpty
-            guard inside || nowhere else { continue }
-            return Diagnosis(
-                rule: "vdso-fault", reason: .kernelVDSO, confidence: inside ? .supported : .suspected,
-                summary: "\(context.cell.workload.rawValue) died \(inside ? "in \(fault.mapping)" : "at an address without a mapping") "
-                    + "on \(context.destination), whose kernel \(destination.release) has another vDSO than "
-                    + "\(source.release) on \(context.source)", evidence: decoded.evidence)
+        // A jump to an address without a mapping also looks like a call into a vDSO that is gone, and like any other
+        // wild jump: only a fault inside the mapping counts.
+        let inside = context.faults.first {
+            [4, 7, 11].contains($0.fault.signal)
+                && ($0.fault.mapping == "[vdso]" || $0.fault.mapping.hasPrefix("[vvar"))
         }
-        return nil
+        guard let inside else { return nil }
+        return Diagnosis(
+            rule: "vdso-fault", reason: .kernelVDSO, confidence: .supported,
+            summary: "\(context.cell.workload.rawValue) died in \(inside.fault.mapping) on \(context.destination), "
+                + "whose kernel \(destination.release) has another vDSO than \(source.release) on \(context.source)",
+            evidence: inside.evidence)
     },
     Rule(name: "abort-trap") { context in
         guard let decoded = context.faults.first(where: { $0.instruction?.isTrap == true }) else { return nil }
