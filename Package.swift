@@ -93,6 +93,13 @@ let package = Package(
 
         tests("ArchitectureTests", []),
         tests("CRModelTests", ["CRModel"]),
+        // tests("CRImageTests", ["CRModel", "CRImage"]),
+        // tests("EngineTests", ["CRModel"]),
+        // tests("GuestAgentTests", ["CRModel", "GuestWire", "GuestAgent", "CRRuntimes", "LinuxKit"]),
+        // tests("GuestWireTests", ["CRModel", "GuestWire"]),
+        tests("LabClassifyTests", ["CRModel", "LabClassify"], exclude: ["Corpus", "Golden"]),
+        tests("LabImagesTests", ["CRModel", "LabImages", log, system]),
+        tests("LabRunnerTests", ["CRModel", "LabRunner"]),
         tests("LabScenarioTests", ["CRModel", "LabScenario"], exclude: ["Golden"]),
         tests("LabStoreTests", ["CRModel", "LabStore"]),
         tests("LinuxKitTests", ["CRModel", "LinuxKit"]),
