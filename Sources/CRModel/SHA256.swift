@@ -20,6 +20,9 @@ public struct SHA256: Sendable {
         return hash.finish()
     }
 
+    /// The digest of a text's UTF-8, hexadecimal.
+    public static func hex(_ text: String) -> String { hex(of: text.utf8) }
+
     /// Adds bytes.
     public mutating func update(_ bytes: ArraySlice<UInt8>) {
         total &+= UInt64(bytes.count)
