@@ -1,3 +1,4 @@
+internal import CRModel
 internal import Glibc
 
 /// The images of a run, each under the name of its content: `images/sha256-…`.

@@ -1,5 +1,5 @@
+import CRModel
 import Foundation
-import LabStore
 import Testing
 
 struct SHA256Tests {
