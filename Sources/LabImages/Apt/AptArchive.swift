@@ -17,6 +17,10 @@ struct AptArchive: Sendable {
     /// How long indexes stay good enough without `--refresh`.
     private static let indexLife: TimeInterval = 6 * 3600
 
+    /// How long a suite that could not be had is not asked for again without `--refresh`: each run asks for every
+    /// recipe, and a mirror that does not answer costs a timeout each time.
+    private static let absenceLife: TimeInterval = 600
+
     /// - Parameters:
     ///   - suites: What is resolved together.
     ///   - prefer: The suite whose versions win.
@@ -46,25 +50,36 @@ struct AptArchive: Sendable {
     /// - Throws: `ImagesError.suiteUnavailable` naming the first suite whose index cannot be had.
     func update(force: Bool) async throws(ImagesError) {
         let stamp = root.appending("updated")
-        if !force, let age = Files.modified(stamp).map({ -$0.timeIntervalSinceNow }), age >= 0, age < Self.indexLife {
-            return
+        let absence = root.appending("absent")
+        if !force, isYoung(stamp, Self.indexLife) { return }
+        if !force, isYoung(absence, Self.absenceLife) {
+            let lines = try Files.text(absence).split(separator: "\n", maxSplits: 1).map(String.init)
+            let suite = lines.first ?? suites[0]
+            throw .suiteUnavailable(suite: suite, mirror: mirror.uri(for: suite), why: lines.last ?? "")
         }
         try prepareFolders()
         let outcome = try await get(["update", "-o", "APT::Update::Error-Mode=any"], purpose: "fetch package indexes")
         let targets = try await get(
             ["indextargets", "--format", "$(RELEASE) $(FILENAME)", "Created-By: Packages"],
             purpose: "list package indexes")
-        let held = Set(targets.text.split(separator: "\n").compactMap { $0.split(separator: " ").first.map(String.init) })
+        let held = Set(
+            targets.text.split(separator: "\n").compactMap { $0.split(separator: " ").first.map(String.init) })
         for suite in suites where !held.contains(suite) {
-            throw .suiteUnavailable(
-                suite: suite, mirror: mirror.uri(for: suite),
-                why: outcome.lastWords.isEmpty ? "apt has no package index of it" : outcome.lastWords)
+            let why = outcome.lastWords.isEmpty ? "apt has no package index of it" : outcome.lastWords
+            try Files.write("\(suite)\n\(why)", to: absence)
+            throw .suiteUnavailable(suite: suite, mirror: mirror.uri(for: suite), why: why)
         }
         guard outcome.succeeded else {
             throw .suiteUnavailable(
                 suite: suites.joined(separator: ", "), mirror: mirrorNames, why: outcome.lastWords)
         }
+        try Files.removeTree(absence)
         try Files.write("", to: stamp)
+    }
+
+    private func isYoung(_ path: FilePath, _ life: TimeInterval) -> Bool {
+        guard let age = Files.modified(path).map({ -$0.timeIntervalSinceNow }) else { return false }
+        return age >= 0 && age < life
     }
 
     /// Packages with everything they need, exact to version and checksum, sorted by name.
@@ -115,6 +130,8 @@ struct AptArchive: Sendable {
         var known = try await digests.digests(of: records.map(path).filter { Files.exists($0) })
         let missing = records.filter { known[path($0).string] != $0.sha256 }
         if !missing.isEmpty {
+            // Versions may have been resolved long ago and the indexes be gone since.
+            if !Files.exists(configuration) { try await update(force: true) }
             for record in missing { try Files.removeTree(path(record)) }
             let outcome = try await get(
                 ["download"] + missing.map { "\($0.name)=\($0.version)" }, in: packageFolder, seconds: 1800,

@@ -39,7 +39,8 @@ struct DebianMirror: Sendable, Equatable {
             ?? plain.first { $0.suite == codename && codename.map(debianNames.contains) == true }
         let keyrings = keyring.map { [$0] } ?? unique((chosen?.signedBy ?? []) + standardKeyrings)
         if let override {
-            return DebianMirror(uri: trimmed(override), securityURI: security.map { trimmed($0.uri) }, keyrings: keyrings)
+            return DebianMirror(
+                uri: trimmed(override), securityURI: security.map { trimmed($0.uri) }, keyrings: keyrings)
         }
         guard let chosen else { throw .mirrorUnknown(looked: looked) }
         return DebianMirror(
@@ -67,8 +68,10 @@ struct DebianMirror: Sendable, Equatable {
         let release = (try? Files.text(root.appending("etc/os-release"))) ?? ""
         let codename = release.split(separator: "\n").first { $0.hasPrefix("VERSION_CODENAME=") }
             .map { $0.dropFirst("VERSION_CODENAME=".count).trimmingCharacters(in: CharacterSet(charactersIn: "\"'")) }
-        let standard = ["usr/share/keyrings/debian-archive-keyring.gpg", "usr/share/keyrings/debian-archive-keyring.pgp"]
-            .map { root.appending($0) }.filter { Files.exists($0) }.map(\.string)
+        let standard = [
+            "usr/share/keyrings/debian-archive-keyring.gpg", "usr/share/keyrings/debian-archive-keyring.pgp",
+        ]
+        .map { root.appending($0) }.filter { Files.exists($0) }.map(\.string)
         return try choose(
             override: override, keyring: keyring, sources: sources, codename: codename, looked: looked,
             standardKeyrings: Array(standard.prefix(1)))

@@ -36,7 +36,8 @@ final class CacheLock: Sendable {
         let descriptor: FileDescriptor
         do {
             descriptor = try FileDescriptor.open(
-                path, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite, .groupRead, .otherRead])
+                path, .readWrite, options: [.create, .closeOnExec],
+                permissions: [.ownerReadWrite, .groupRead, .otherRead])
         } catch {
             throw .fileFailed(path: path.string, action: "open the lock", why: "\(error)")
         }

@@ -11,13 +11,14 @@ struct ImageCache: Sendable {
     init(folder: FilePath, tools: ToolRunner) throws(ImagesError) {
         self.folder = folder
         self.tools = tools
-        for name in ["entries", "references", "packages", "apt", "tmp"] {
+        for name in ["entries", "references", "resolutions", "packages", "apt", "tmp"] {
             try Files.makeFolder(folder.appending(name))
         }
     }
 
     private var entries: FilePath { folder.appending("entries") }
     private var references: FilePath { folder.appending("references") }
+    private var resolutions: FilePath { folder.appending("resolutions") }
     private var temporary: FilePath { folder.appending("tmp") }
 
     static func entryName(_ kind: ImageKind, _ name: String, key: String) -> String {
@@ -29,22 +30,31 @@ struct ImageCache: Sendable {
         let folder: FilePath
         let manifest: ImageManifest
 
+        /// Name of the entry's folder.
+        var name: String { folder.lastComponent?.string ?? "" }
+
         func path(_ name: String) -> FilePath { folder.appending(name) }
     }
 
     /// Which entry a recipe stands for.
-    struct Reference: Codable, Sendable {
+    struct Reference: Codable, Sendable, Equatable {
         let entry: String
-        /// Digest of the recipe and of the inputs that are no packages.
+    }
+
+    /// Which packages were found for a recipe.
+    struct Resolution: Codable, Sendable {
+        /// Digest of the recipe.
         let recipe: String
         /// Seconds since 1970.
         let resolvedAt: Double
+        let packages: [PackageRecord]
     }
 
     /// One builder at a time; what earlier builders left half done is removed.
     func lockForBuilding(seconds: Int64) async throws(ImagesError) -> CacheLock {
         let lock = try await CacheLock.acquire(folder.appending("lock"), exclusive: true, seconds: seconds)
-        for name in Files.names(in: temporary) { try Files.removeTree(temporary.appending(name)) }
+        // What a dying child of a killed builder still writes there is taken away next time.
+        for name in Files.names(in: temporary) { try? Files.removeTree(temporary.appending(name)) }
         return lock
     }
 
@@ -58,18 +68,33 @@ struct ImageCache: Sendable {
         try CacheLock.attempt(folder.appending("in-use"), exclusive: true)
     }
 
-    func reference(_ kind: ImageKind, _ name: String) -> Reference? {
-        guard let text = try? Files.text(references.appending("\(kind.rawValue)-\(name).json")) else { return nil }
-        return try? JSONCoder.decode(Reference.self, from: text)
+    func resolution(_ kind: ImageKind, _ name: String) -> Resolution? {
+        read(resolutions.appending("\(kind.rawValue)-\(name).json"))
     }
 
-    func refer(_ kind: ImageKind, _ name: String, recipe: String, to entry: Entry) throws(ImagesError) {
+    func keep(_ resolution: Resolution, _ kind: ImageKind, _ name: String) throws(ImagesError) {
+        try write(resolution, to: resolutions.appending("\(kind.rawValue)-\(name).json"))
+    }
+
+    /// Makes an entry the one that a recipe stands for.
+    func refer(_ kind: ImageKind, _ name: String, to entry: Entry) throws(ImagesError) {
         let path = references.appending("\(kind.rawValue)-\(name).json")
-        let reference = Reference(
-            entry: entry.folder.lastComponent?.string ?? "", recipe: recipe,
-            resolvedAt: Date().timeIntervalSince1970.rounded())
-        guard let text = try? JSONCoder.text(of: reference, pretty: true) else { return }
-        try Files.write(text + "\n", to: path)
+        let reference = Reference(entry: entry.name)
+        if read(path) != reference { try write(reference, to: path) }
+    }
+
+    private func read<Value: Decodable>(_ path: FilePath) -> Value? {
+        (try? Files.text(path)).flatMap { try? JSONCoder.decode(Value.self, from: $0) }
+    }
+
+    private func write(_ value: some Encodable, to path: FilePath) throws(ImagesError) {
+        let text: String
+        do {
+            text = try JSONCoder.text(of: value, pretty: true) + "\n"
+        } catch {
+            throw .fileFailed(path: path.string, action: "write", why: "\(error)")
+        }
+        try Files.write(text, to: path)
     }
 
     /// Removes references whose recipes are gone.
@@ -90,9 +115,8 @@ struct ImageCache: Sendable {
     func referencedEntries() -> Set<String> {
         Set(
             Files.names(in: references).compactMap { name in
-                (try? Files.text(references.appending(name))).flatMap {
-                    try? JSONCoder.decode(Reference.self, from: $0).entry
-                }
+                let reference: Reference? = read(references.appending(name))
+                return reference?.entry
             })
     }
 

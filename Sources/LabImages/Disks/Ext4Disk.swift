@@ -1,7 +1,7 @@
 import SystemPackage
 
-/// Makes an ext4 file system from a folder, without root: `mkfs.ext4 -d` under `fakeroot`, which makes it believe that
-/// root owns every file.
+/// Makes an ext4 file system from a folder, without root: `mkfs.ext4 -d` copies the files, `debugfs` then gives them to
+/// root. (`fakeroot` would do that too, but leaves a daemon behind when the build is killed.)
 struct Ext4Disk: Sendable {
     private static let blockBytes = 4096
     private static let inodeBytes = 256
@@ -19,25 +19,38 @@ struct Ext4Disk: Sendable {
         from root: FilePath, to disk: FilePath, label: String, identity: String, slackMiB: Int
     ) async throws(ImagesError) {
         let items = try Files.tree(root)
-        let mke2fs = try tools.require(.makeExt4, for: "make the disk")
         let inodes = items.count + 256
         let kibibytes = Self.bytesNeeded(items, inodes: inodes, slackMiB: slackMiB) / 1024
         let uuid = Self.uuid(from: identity)
-        // Owners and times are set inside fakeroot, so that root's and an ordinary user's builds are alike; set-uid
-        // bits go, since nothing in a guest needs them and chown treats them differently for root.
-        let script = """
-            set -e
-            chmod -R ug-s "$1"
-            chown -hR 0:0 "$1"
-            find "$1" -exec touch -h -d @\(Self.epoch) {} +
-            exec "$2" -q -F -d "$1" -t ext4 -O \(Self.features) -b \(Self.blockBytes) -I \(Self.inodeBytes) \
-            -N \(inodes) -m 0 -L "$4" -U \(uuid) -E hash_seed=\(uuid),root_owner=0:0,lazy_itable_init=0,nodiscard \
-            "$3" \(kibibytes)k
-            """
         try await tools.run(
-            .fakeroot, ["--", "sh", "-c", script, "sh", root.string, mke2fs.string, disk.string, label],
-            environment: ["E2FSPROGS_FAKE_TIME": "\(Self.epoch)", "SOURCE_DATE_EPOCH": "\(Self.epoch)"], seconds: 900,
-            purpose: "make the disk")
+            .shell, ["-c", "exec find \"$1\" -exec touch -h -d @\(Self.epoch) {} +", "sh", root.string], seconds: 300,
+            purpose: "set the times of files")
+        try await tools.run(
+            .makeExt4,
+            [
+                "-q", "-F", "-t", "ext4", "-d", root.string, "-O", Self.features, "-b", "\(Self.blockBytes)",
+                "-I", "\(Self.inodeBytes)", "-N", "\(inodes)", "-m", "0", "-L", label, "-U", uuid,
+                "-E", "hash_seed=\(uuid),root_owner=0:0,lazy_itable_init=0,nodiscard", disk.string, "\(kibibytes)k",
+            ], environment: Self.fixedTime, seconds: 900, purpose: "make the disk")
+        try await fixInodes(of: disk, count: items.count)
+    }
+
+    private static let fixedTime = ["E2FSPROGS_FAKE_TIME": "\(epoch)", "SOURCE_DATE_EPOCH": "\(epoch)"]
+
+    /// Gives every file to root and sets its change time.
+    ///
+    /// `mkfs.ext4 -d` copies both from the folder, where an ordinary user can set neither. Inodes that no file got are
+    /// set too, which nothing reads and which spares finding out which they are.
+    private func fixInodes(of disk: FilePath, count: Int) async throws(ImagesError) {
+        // 2 is the root, 11 the first that a file may get.
+        let commands = ([2] + Array(11...(11 + count))).map { inode in
+            "sif <\(inode)> uid 0\nsif <\(inode)> gid 0\nsif <\(inode)> ctime @\(Self.epoch)\n"
+        }
+        let script = FilePath("\(disk).debugfs")
+        try Files.write(commands.joined(), to: script)
+        try await tools.run(
+            .debugfs, ["-w", "-f", script.string, disk.string], environment: Self.fixedTime, purpose: "make the disk")
+        try Files.removeTree(script)
     }
 
     /// Space for content, inodes and the file system's own tables, with a little room for estimation errors.

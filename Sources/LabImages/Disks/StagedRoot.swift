@@ -28,7 +28,8 @@ struct StagedRoot: Sendable {
                 }
                 links += 1
                 guard links <= Self.linkLimit else {
-                    throw .fileFailed(path: here.string, action: "follow symbolic links", why: "there is no end to them")
+                    throw .fileFailed(
+                        path: here.string, action: "follow symbolic links", why: "there is no end to them")
                 }
                 if target.hasPrefix("/") { done = [] }
                 pending = target.split(separator: "/").map(String.init) + pending

@@ -2,14 +2,14 @@
 enum HostTool: String, Sendable, CaseIterable {
     case aptCache = "apt-cache"
     case aptGet = "apt-get"
+    case changeMode = "chmod"
     case copy = "cp"
+    case debugfs
     case dpkgDeb = "dpkg-deb"
-    case fakeroot
     case gzip
     case ldconfig
     case lz4
     case makeExt4 = "mkfs.ext4"
-    case remove = "rm"
     case sha256sum
     case shell = "sh"
     case strip
@@ -20,13 +20,12 @@ enum HostTool: String, Sendable, CaseIterable {
     var package: String {
         switch self {
         case .aptCache, .aptGet: "apt"
-        case .copy, .remove, .sha256sum: "coreutils"
+        case .changeMode, .copy, .sha256sum: "coreutils"
         case .dpkgDeb: "dpkg"
-        case .fakeroot: "fakeroot"
         case .gzip: "gzip"
         case .ldconfig: "libc-bin"
         case .lz4: "lz4"
-        case .makeExt4: "e2fsprogs"
+        case .debugfs, .makeExt4: "e2fsprogs"
         case .shell: "dash"
         case .strip: "binutils"
         case .tar: "tar"

@@ -18,6 +18,9 @@ struct ToolRunner: Sendable {
         folders = given + Self.extraFolders.filter { !given.contains($0) }
     }
 
+    /// Looks in these folders only.
+    init(folders: [String]) { self.folders = folders }
+
     /// The full path of a program; `nil` when no folder of the search path holds it.
     func find(_ name: String) -> FilePath? {
         folders.lazy.map { FilePath($0).appending(name) }
@@ -43,7 +46,7 @@ struct ToolRunner: Sendable {
         /// The last lines that say something, for an error message.
         var lastWords: String {
             let lines = errors.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
-            let telling = lines.filter { $0.hasPrefix("E:") }
+            let telling = lines.filter { $0.hasPrefix("E: ") }.map { String($0.dropFirst(3)) }
             return (telling.isEmpty ? lines.suffix(2) : telling.suffix(2)).joined(separator: " ")
         }
     }
@@ -83,9 +86,13 @@ struct ToolRunner: Sendable {
         for (key, value) in environment {
             if let key = Environment.Key(rawValue: key) { changes[key] = value }
         }
+        // A killed crlab must leave nothing running. setpriv(1) sets the parent death signal and becomes the program;
+        // Subprocess starts all children from one thread that lives as long as the process, which that signal needs.
+        let keeper = find("setpriv")
         let configuration = Configuration(
-            executable: .path(path), arguments: Arguments(arguments), environment: .inherit.updating(changes),
-            workingDirectory: folder)
+            executable: .path(keeper ?? path),
+            arguments: Arguments((keeper == nil ? [] : ["--pdeathsig", "KILL", path.string]) + arguments),
+            environment: .inherit.updating(changes), workingDirectory: folder)
         do {
             return try await withDeadline(seconds) {
                 let result = try await Subprocess.run(

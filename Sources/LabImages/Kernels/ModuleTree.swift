@@ -51,7 +51,8 @@ struct ModuleTree: Sendable {
         guard let object = try await object(name) else { return nil }
         guard let info = ModuleInfo(name: name, object: object) else {
             throw .kernelUnusable(
-                name: folder.lastComponent?.string ?? folder.string, path: files[ModuleInfo.canonical(name)]?.string ?? name,
+                name: folder.lastComponent?.string ?? folder.string,
+                path: files[ModuleInfo.canonical(name)]?.string ?? name,
                 why: "it is no ELF64 module with a .modinfo section")
         }
         return info

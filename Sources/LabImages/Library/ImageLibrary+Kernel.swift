@@ -46,7 +46,7 @@ extension ImageLibrary {
     private func resolveKernel(
         _ suites: [String], _ package: String, _ version: String?
     ) async throws(ImagesError) -> [PackageRecord] {
-        let archive = try await archive(suites)
+        let archive = try await updatedArchive(suites)
         let found = try await archive.paragraphs(matching: NamePattern(package))
         guard let image = KernelPackages.newest(of: found, version: version), let name = image["Package"],
             let exact = image["Version"]

@@ -23,6 +23,9 @@ extension ImageLibrary {
     }
 
     private func namedQEMU(_ path: FilePath) async throws(ImagesError) -> QEMUInstallation {
+        guard Files.exists(path) else {
+            throw .qemuUnusable(path: path.string, version: "", why: "there is no such program")
+        }
         let version = try await version(of: path)
         if case .bad(let why) = QEMUJudgement.of(version: version) {
             throw .qemuUnusable(path: path.string, version: version, why: why)
@@ -63,7 +66,8 @@ extension ImageLibrary {
         guard outcome.succeeded, let version = QEMUJudgement.version(in: outcome.text) else {
             throw .qemuUnusable(
                 path: path.string, version: "",
-                why: outcome.succeeded ? "it does not tell its version" : "it ended with \(outcome.status): \(outcome.lastWords)")
+                why: outcome.succeeded
+                    ? "it does not tell its version" : "it ended with \(outcome.status): \(outcome.lastWords)")
         }
         return version
     }
@@ -72,7 +76,7 @@ extension ImageLibrary {
         var plan = Plan(kind: .qemu, name: "qemu", identity: recipe.identity)
         plan.suites = recipe.suites
         let entry = try await self.entry(plan) { () async throws(ImagesError) in
-            try await self.archive(recipe.suites, prefer: recipe.prefer).closure(of: recipe.packages)
+            try await self.updatedArchive(recipe.suites, prefer: recipe.prefer).closure(of: recipe.packages)
         } build: { (folder, packages) async throws(ImagesError) in
             try await self.buildQEMU(recipe, packages, in: folder)
         }

@@ -17,7 +17,7 @@ extension ImageLibrary {
         case .packages(let suites, let packages):
             plan.suites = suites
             entry = try await self.entry(plan) { () async throws(ImagesError) in
-                try await self.archive(suites).closure(of: packages)
+                try await self.updatedArchive(suites).closure(of: packages)
             } build: { (folder, records) async throws(ImagesError) in
                 let files = try await self.archive(suites).fetch(records)
                 return try await self.buildUserland(recipe, workloads, in: folder) { root throws(ImagesError) in
@@ -60,7 +60,8 @@ extension ImageLibrary {
     private func takeOwnRoot(_ path: FilePath, into root: FilePath) async throws(ImagesError) {
         if Files.isFolder(path) {
             try await tools.run(
-                .copy, ["-a", "--no-preserve=ownership", "--", "\(path)/.", "\(root)/"], purpose: "copy the root folder")
+                .copy, ["-a", "--no-preserve=ownership", "--", "\(path)/.", "\(root)/"], purpose: "copy the root folder"
+            )
         } else {
             // Device nodes need root, and the guest mounts its own /dev.
             try await tools.run(
@@ -94,6 +95,9 @@ extension ImageLibrary {
                 purpose: "copy the workloads")
         }
         let linkerCache = try await makeLinkerCache(root)
+        // Own files must be readable to be copied into the disk (some systems give /etc/shadow no mode at all), and
+        // nothing in a guest, where all run as root, needs set-uid bits.
+        try await tools.run(.changeMode, ["-R", "u+rX,ug-s", root.folder.string], purpose: "set the modes of files")
 
         report(.building(.userland, name: recipe.name, step: "list contents"))
         let contents = try await ContentsList.text(of: root.folder, digests: FileDigests(tools: tools))
@@ -112,6 +116,8 @@ extension ImageLibrary {
         guard Files.exists(try root.path("etc/ld.so.conf")) else { return "none: the root has no /etc/ld.so.conf" }
         let outcome = try await tools.attempt(
             .ldconfig, ["-X", "-r", root.folder.string], purpose: "make the linker cache")
+        // Its own notes about the libraries; only root's run leaves them, and they hold times.
+        try root.remove("var/cache/ldconfig")
         if outcome.succeeded { return "made" }
         try root.remove("etc/ld.so.cache")
         return "none: \(outcome.lastWords)"

@@ -88,24 +88,22 @@ public actor ImageLibrary {
         let identity: [String]
         /// Digests of inputs that are no packages.
         var inputs: [String: String] = [:]
+        /// Where packages are looked for; empty when none are needed.
         var suites: [String] = []
 
-        /// Digest of recipe and inputs: when it is as it was, the versions resolved then may serve again.
-        var digest: String {
-            SHA256.hex(
-                (["\(kind.rawValue) \(name) \(ImageLibrary.builderVersion)"] + identity
-                    + inputs.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }).joined(separator: "\n"))
+        /// Digest of the recipe alone: as long as it is the same, versions resolved for it may serve again.
+        var recipeDigest: String {
+            SHA256.hex((["\(kind.rawValue) \(name) \(ImageLibrary.builderVersion)"] + identity).joined(separator: "\n"))
         }
 
         func key(_ packages: [PackageRecord]) -> String {
-            packages.isEmpty
-                ? digest
-                : SHA256.hex(
-                    ([digest] + packages.map { "\($0.name) \($0.version) \($0.sha256)" }).joined(separator: "\n"))
+            SHA256.hex(
+                ([recipeDigest] + inputs.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+                    + packages.map { "\($0.name) \($0.version) \($0.sha256)" }).joined(separator: "\n"))
         }
     }
 
-    /// The entry a plan stands for: the one known, one built before from the same packages, or a new one.
+    /// The entry a plan stands for: one built before from the same packages and inputs, or a new one.
     ///
     /// - Parameters:
     ///   - resolve: Which packages there are now; not called while known versions are good enough.
@@ -115,62 +113,71 @@ public actor ImageLibrary {
         build: (FilePath, [PackageRecord]) async throws(ImagesError) -> ImageCache.Content
     ) async throws(ImagesError) -> ImageCache.Entry {
         if useLock == nil { useLock = try await cache.lockForUse(seconds: configuration.lockSeconds) }
-        if let entry = known(plan) { return entry }
+        if let packages = resolved(plan), let entry = try ready(plan, packages) { return entry }
         let lock = try await cache.lockForBuilding(seconds: configuration.lockSeconds)
         defer { withExtendedLifetime(lock) {} }
-        // Whoever held the lock before may have built it.
-        if let entry = known(plan) { return entry }
 
         let start = ContinuousClock.now
         let packages: [PackageRecord]
-        do {
-            if !plan.suites.isEmpty { report(.resolving(plan.kind, name: plan.name, suites: plan.suites)) }
-            packages = try await resolve()
-            refreshed.insert(plan.digest)
-        } catch {
-            // Versions that were good before are better than none, unless the user asked for new ones.
-            if !configuration.refresh, let entry = known(plan, anyAge: true) {
-                report(.stale(plan.kind, name: plan.name, error: error))
-                return entry
-            }
-            throw error
-        }
-        let key = plan.key(packages)
-        if let entry = cache.entry(named: ImageCache.entryName(plan.kind, plan.name, key: key)) {
-            try cache.refer(plan.kind, plan.name, recipe: plan.digest, to: entry)
-            report(.reused(plan.kind, name: plan.name, entry: entry.folder.lastComponent?.string ?? ""))
-            return entry
-        }
+        if let known = resolved(plan) { packages = known } else { packages = try await resolveAnew(plan, resolve) }
+        // Whoever held the lock before may have built it.
+        if let entry = try ready(plan, packages) { return entry }
         if !packages.isEmpty {
             report(
                 .fetching(
                     plan.kind, name: plan.name, packages: packages.count, bytes: packages.reduce(0) { $0 + $1.bytes }))
         }
         let entry = try await cache.build(
-            plan.kind, plan.name, key: key, packages: packages, inputs: plan.inputs
+            plan.kind, plan.name, key: plan.key(packages), packages: packages, inputs: plan.inputs
         ) { (folder) async throws(ImagesError) in try await build(folder, packages) }
-        try cache.refer(plan.kind, plan.name, recipe: plan.digest, to: entry)
+        try cache.refer(plan.kind, plan.name, to: entry)
         let milliseconds = Int((ContinuousClock.now - start) / .milliseconds(1))
-        report(
-            .built(
-                plan.kind, name: plan.name, entry: entry.folder.lastComponent?.string ?? "", milliseconds: milliseconds))
+        report(.built(plan.kind, name: plan.name, entry: entry.name, milliseconds: milliseconds))
         logger.debug(
             "image built",
             metadata: ["kind": "\(plan.kind.rawValue)", "name": "\(plan.name)", "milliseconds": "\(milliseconds)"])
         return entry
     }
 
-    /// The entry the recipe's reference points at, when recipe and inputs are as they were and it is young enough.
-    private func known(_ plan: Plan, anyAge: Bool = false) -> ImageCache.Entry? {
-        guard let reference = cache.reference(plan.kind, plan.name), reference.recipe == plan.digest else { return nil }
-        if !plan.suites.isEmpty && !anyAge {
-            let age = Date().timeIntervalSince1970 - reference.resolvedAt
-            let life = configuration.resolutionLife / .seconds(1)
-            guard !(configuration.refresh && !refreshed.contains(plan.digest)), age >= 0, age < life else { return nil }
-        }
-        guard let entry = cache.entry(named: reference.entry) else { return nil }
-        report(.reused(plan.kind, name: plan.name, entry: reference.entry))
+    private func ready(_ plan: Plan, _ packages: [PackageRecord]) throws(ImagesError) -> ImageCache.Entry? {
+        let name = ImageCache.entryName(plan.kind, plan.name, key: plan.key(packages))
+        guard let entry = cache.entry(named: name) else { return nil }
+        try cache.refer(plan.kind, plan.name, to: entry)
+        report(.reused(plan.kind, name: plan.name, entry: name))
         return entry
+    }
+
+    /// Packages that may serve without asking the mirror; `nil` when it must be asked.
+    private func resolved(_ plan: Plan) -> [PackageRecord]? {
+        guard !plan.suites.isEmpty else { return [] }
+        guard let known = cache.resolution(plan.kind, plan.name), known.recipe == plan.recipeDigest else { return nil }
+        if configuration.refresh { return refreshed.contains(plan.recipeDigest) ? known.packages : nil }
+        let age = Date().timeIntervalSince1970 - known.resolvedAt
+        return age >= 0 && age < configuration.resolutionLife / .seconds(1) ? known.packages : nil
+    }
+
+    private func resolveAnew(
+        _ plan: Plan, _ resolve: () async throws(ImagesError) -> [PackageRecord]
+    ) async throws(ImagesError) -> [PackageRecord] {
+        report(.resolving(plan.kind, name: plan.name, suites: plan.suites))
+        do {
+            let packages = try await resolve()
+            refreshed.insert(plan.recipeDigest)
+            try cache.keep(
+                ImageCache.Resolution(
+                    recipe: plan.recipeDigest, resolvedAt: Date().timeIntervalSince1970.rounded(), packages: packages),
+                plan.kind, plan.name)
+            return packages
+        } catch {
+            // Versions that were good before are better than none, unless the user asked for new ones.
+            if !configuration.refresh, let known = cache.resolution(plan.kind, plan.name),
+                known.recipe == plan.recipeDigest
+            {
+                report(.stale(plan.kind, name: plan.name, error: error))
+                return known.packages
+            }
+            throw error
+        }
     }
 
     /// The mirror, read when it is first needed: with everything in the cache none need be known.
@@ -178,9 +185,14 @@ public actor ImageLibrary {
         try DebianMirror.ofMachine(override: configuration.mirror, keyring: configuration.keyring)
     }
 
-    func archive(_ suites: [String], prefer: String? = nil) async throws(ImagesError) -> AptArchive {
-        let archive = AptArchive(
-            suites: suites, prefer: prefer, mirror: try mirror(), cache: configuration.cache, tools: tools)
+    /// The archive of some suites with its indexes as they are.
+    func archive(_ suites: [String], prefer: String? = nil) throws(ImagesError) -> AptArchive {
+        AptArchive(suites: suites, prefer: prefer, mirror: try mirror(), cache: configuration.cache, tools: tools)
+    }
+
+    /// The archive of some suites with its indexes brought up to date.
+    func updatedArchive(_ suites: [String], prefer: String? = nil) async throws(ImagesError) -> AptArchive {
+        let archive = try archive(suites, prefer: prefer)
         try await archive.update(force: configuration.refresh)
         return archive
     }

@@ -16,7 +16,10 @@ extension KernelRecipe {
 extension UserlandRecipe {
     var identity: [String] {
         let shape =
-            ["exclude \(exclude.sorted().joined(separator: " "))", "folders \(folders.sorted().joined(separator: " "))"]
+            [
+                "exclude \(exclude.sorted().joined(separator: " "))",
+                "folders \(folders.sorted().joined(separator: " "))",
+            ]
             + links.sorted { $0.key < $1.key }.map { "link \($0.key) \($0.value)" }
             + files.sorted { $0.key < $1.key }.map { "file \($0.key) \(SHA256.hex($0.value))" } + ["slack \(slackMiB)"]
         switch source {

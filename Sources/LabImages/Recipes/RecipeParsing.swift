@@ -56,9 +56,10 @@ extension UserlandRecipe {
         guard slackMiB >= 0, slackMiB <= 65_536 else {
             throw .recipeInvalid(file: file, line: reader.line(of: "slackMiB"), reason: "slackMiB must be 0 to 65536")
         }
-        for (key, paths) in [("exclude", exclude), ("folders", folders), ("links", [String](links.keys)),
-            ("files", [String](files.keys))]
-        {
+        for (key, paths) in [
+            ("exclude", exclude), ("folders", folders), ("links", [String](links.keys)),
+            ("files", [String](files.keys)),
+        ] {
             for path in paths where path.hasPrefix("/") || path.split(separator: "/").contains("..") {
                 throw .recipeInvalid(
                     file: file, line: reader.line(of: key), reason: "\(path) must be relative to the root")

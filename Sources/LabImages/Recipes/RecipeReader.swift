@@ -12,7 +12,8 @@ struct RecipeReader {
         do {
             node = try Yams.compose(yaml: text)
         } catch let error as YamlError {
-            throw .recipeInvalid(file: file, line: Self.line(of: error), reason: "it is not YAML: \(Self.problem(error))")
+            throw .recipeInvalid(
+                file: file, line: Self.line(of: error), reason: "it is not YAML: \(Self.problem(error))")
         } catch {
             throw .recipeInvalid(file: file, line: 0, reason: "it is not YAML: \(error)")
         }
@@ -112,7 +113,8 @@ struct RecipeReader {
     private static func problem(_ error: YamlError) -> String {
         switch error {
         case .scanner(_, let problem, _, _), .parser(_, let problem, _, _), .composer(_, let problem, _, _): problem
-        case .duplicatedKeysInMapping(let duplicates, _): "the key \(duplicates.map { "\($0)" }.sorted().joined(separator: ", ")) stands there twice"
+        case .duplicatedKeysInMapping(let duplicates, _):
+            "the key \(duplicates.map { "\($0)" }.sorted().joined(separator: ", ")) stands there twice"
         default: "\(error)"
         }
     }
