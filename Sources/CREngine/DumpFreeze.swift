@@ -114,14 +114,16 @@ final class FrozenTree {
         }
         var tasks: [Int32] = []
         var found = true
+        // A task that ended stays listed while it is a zombie.
+        var ended: Set<Int32> = []
         while found {
             found = false
             let listed = try EngineError.wrap("list the tasks", task: pid) { () throws(LinuxError) in
                 try Procfs.tasks(of: pid)
             }
-            for task in listed where !seizedSet.contains(task) {
+            for task in listed where !seizedSet.contains(task) && !ended.contains(task) {
                 found = true
-                if try seize(task, of: pid) { tasks.append(task) }
+                if try seize(task, of: pid) { tasks.append(task) } else { ended.insert(task) }
             }
         }
         tasks.sort { ($0 == pid ? 0 : 1, $0) < ($1 == pid ? 0 : 1, $1) }
@@ -203,6 +205,7 @@ final class FrozenTree {
 
     private func forget(_ task: Int32) {
         seized.removeAll { $0 == task }
+        seizedSet.remove(task)
     }
 
     /// The signal that asks the engine to end, as an error; `nil` when none came.
