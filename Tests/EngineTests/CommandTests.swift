@@ -1,0 +1,114 @@
+import Foundation
+import Testing
+
+extension EngineTests {
+    /// `crengine` as a command: streams, exit codes, what a wrong image does.
+    @Suite("the engine's command line", EngineLab.trait)
+    struct CommandTests {
+        static func counter() throws -> Workload {
+            try Workload(folder: EngineLab.workloadFolder + "/counter")
+        }
+
+        @Test("a dump with --leave-running lets the workload run on, and its PIDs are in use")
+        func leaveRunning() throws {
+            let running = try RunningWorkload(Self.counter())
+            defer { running.finish() }
+            let dump = try Engine.run(["dump", "--pid", "\(running.pid)", "-o", running.image, "--leave-running"])
+            #expect(dump.code == 0, "\(Engine.words(dump))")
+            try running.advance(2)
+            let restore = try Engine.run(["restore", "-i", running.image, "--detach"])
+            #expect(restore.code == 75, "\(Engine.words(restore))")
+            try running.advance()
+            try running.verify()
+        }
+
+        @Test("through a pipe from dump to restore")
+        func throughPipe() throws {
+            let running = try RunningWorkload(Self.counter())
+            defer { running.finish() }
+            // `cat` in the middle: nothing can be sought, and reads come in pieces.
+            let dump = try Command.run(
+                ["/bin/sh", "-c", "\(EngineLab.engine) dump --pid \(running.pid) -o - | cat > \(running.image)"],
+                directory: "/")
+            try #require(dump.code == 0 && dump.stderr.isEmpty, "\(Engine.words(dump))")
+            try EngineTests.RoundTripTests.awaitEnd(of: [running.pid])
+            let restore = try Command.run(
+                ["/bin/sh", "-c", "cat \(running.image) | \(EngineLab.engine) restore -i - --detach"],
+                directory: "/")
+            try #require(restore.code == 0, "\(Engine.words(restore))")
+            try running.advance(2)
+            try running.verify()
+        }
+
+        @Test("without --detach restore ends as the workload ends")
+        func waits() throws {
+            let running = try RunningWorkload(Self.counter())
+            defer { running.finish() }
+            let dump = try Engine.run(["dump", "--pid", "\(running.pid)", "-o", running.image])
+            try #require(dump.code == 0, "\(Engine.words(dump))")
+            try EngineTests.RoundTripTests.awaitEnd(of: [running.pid])
+            try Data().write(to: URL(filePath: running.directory + "/verify"))
+            let restore = try Engine.run(["restore", "-i", running.image])
+            #expect(restore.code == 0, "\(Engine.words(restore))")
+            #expect(running.events.last == "verified")
+        }
+
+        @Test("into a new PID namespace, whatever PIDs are in use outside")
+        func newNamespace() throws {
+            let running = try RunningWorkload(Self.counter())
+            defer { running.finish() }
+            let dump = try Engine.run(["dump", "--pid", "\(running.pid)", "-o", running.image])
+            try #require(dump.code == 0, "\(Engine.words(dump))")
+            try EngineTests.RoundTripTests.awaitEnd(of: [running.pid])
+            try Data().write(to: URL(filePath: running.directory + "/verify"))
+            let restore = try Engine.run(["restore", "-i", running.image, "--new-pid-namespace"])
+            #expect(restore.code == 0, "\(Engine.words(restore))")
+            #expect(running.events.last == "verified")
+        }
+
+        @Test("a damaged or cut image creates nothing and exits 66")
+        func wrongImages() throws {
+            let running = try RunningWorkload(Self.counter())
+            defer { running.finish() }
+            let dump = try Engine.run(["dump", "--pid", "\(running.pid)", "-o", running.image])
+            try #require(dump.code == 0, "\(Engine.words(dump))")
+            try EngineTests.RoundTripTests.awaitEnd(of: [running.pid])
+            let whole = try Data(contentsOf: URL(filePath: running.image))
+            let broken = running.image + ".broken"
+            var variants: [(name: String, bytes: Data)] = [0, 1, 7, 100, whole.count / 2, whole.count - 1].map {
+                ("cut after \($0) bytes", whole.prefix($0))
+            }
+            for position in [0, 9, 200, whole.count / 3, whole.count * 2 / 3, whole.count - 3] {
+                var damaged = whole
+                damaged[position] ^= 0x40
+                variants.append(("byte \(position) damaged", damaged))
+            }
+            variants.append(("bytes after the end", whole + Data([1, 2, 3])))
+            for variant in variants {
+                try variant.bytes.write(to: URL(filePath: broken))
+                for words in [["check", "-i", broken], ["restore", "-i", broken, "--detach"]] {
+                    let answer = try Engine.run(words)
+                    #expect(answer.code == 66, "\(words[0]), \(variant.name): \(Engine.words(answer))")
+                }
+                #expect(!ProcessTree.exists(running.pid), "\(variant.name): a task was created")
+            }
+            let answer = try Engine.run(["check", "-i", running.image])
+            #expect(answer.code == 0, "\(Engine.words(answer))")
+            let restore = try EngineTests.RoundTripTests.restore(running)
+            try #require(restore.code == 0, "\(Engine.words(restore))")
+            try running.verify()
+        }
+
+        @Test("no such process, no such image, no such word")
+        func usage() throws {
+            #expect(try Engine.run(["dump", "--pid", "4000000", "-o", "/dev/null"]).code == 70)
+            #expect(try Engine.run(["restore", "-i", "/nonexistent/image"]).code == 66)
+            #expect(try Engine.run(["dump"]).code == 64)
+            #expect(try Engine.run(["undump"]).code == 64)
+            for word in ["--version", "--help"] {
+                let answer = try Command.run([EngineLab.engine, word], directory: "/")
+                #expect(answer.code == 0 && !answer.stdout.isEmpty, "\(word): \(Engine.words(answer))")
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+import CRModel
+import Foundation
+import Testing
+
+/// One workload's description: `workload.json` of its folder.
+struct Workload: Sendable, CustomTestStringConvertible {
+    var name: String
+    var command: [String]
+    var check: [String]?
+    var needs: Set<String>
+    var readySeconds: Double
+    var environment: [String] = []
+
+    var testDescription: String { name }
+
+    /// Programs in C do the same thing from `ready` on, so what /proc shows of them must not change. Scripts start
+    /// processes and allocate as they go.
+    var isSteady: Bool { !["bash", "python", "redis"].contains(name) }
+
+    /// All that can run here, by name.
+    static let all: [Workload] = {
+        let folders = (try? FileManager.default.contentsOfDirectory(atPath: EngineLab.workloadFolder)) ?? []
+        return folders.sorted().compactMap { name in
+            guard let workload = try? Workload(folder: EngineLab.workloadFolder + "/" + name) else { return nil }
+            for (needed, user) in [("/usr/bin/redis-server", "redis"), ("/usr/bin/python3", "python")]
+            where name == user && !FileManager.default.isExecutableFile(atPath: needed) {
+                FileHandle.standardError.write(Data("engine tests skip \(name): no \(needed)\n".utf8))
+                return nil
+            }
+            return workload
+        }
+    }()
+
+    static let carried = all.filter { $0.needs.isDisjoint(with: notCarried) }
+    static let refused = all.filter { !$0.needs.isDisjoint(with: notCarried) }
+
+    /// Needs that this engine refuses so far.
+    static let notCarried: Set<String> = ["tcp-listen"]
+
+    init(folder: String) throws {
+        let text = try String(contentsOfFile: folder + "/workload.json", encoding: .utf8)
+        let json = try JSONParser.parse(text)
+        func words(_ key: String) -> [String] {
+            (json[key]?.elements ?? []).compactMap(\.text).map {
+                $0.replacingOccurrences(of: "/opt/crlab/workloads", with: EngineLab.workloadFolder)
+            }
+        }
+        name = json["name"]?.text ?? ""
+        command = words("command")
+        check = json["check"] == nil ? nil : words("check")
+        needs = Set(words("needs"))
+        readySeconds = Double(json["readySeconds"]?.int ?? 20)
+        if command.isEmpty { throw Failure("\(folder)/workload.json has no command") }
+    }
+
+    /// The holder of objects that a dump may refuse.
+    init(holding kind: String) {
+        name = "unsupported"
+        command = [EngineLab.workloadFolder + "/unsupported/unsupported", kind]
+        needs = []
+        readySeconds = 10
+    }
+
+    func with(_ setting: String) -> Workload {
+        var copy = self
+        copy.environment.append(setting)
+        return copy
+    }
+}
