@@ -1,0 +1,373 @@
+import CRModel
+import Glibc
+import GuestWire
+
+/// A guest's own thread: starts QEMU, carries every byte, notices every way to fail, and ends QEMU.
+///
+/// It ends only after QEMU has: QEMU dies with the thread that started it.
+final class GuestLoop {
+    struct Settings: Sendable {
+        var words: [String]
+        var consoleFile: String?
+        /// To "ready".
+        var bootSeconds: Double
+        /// Without any frame from the agent, once it was ready.
+        var silenceSeconds: Double
+        var diskIdentity: String
+        var tscKilohertz: Int
+    }
+
+    private let connection: GuestConnection
+    private let settings: Settings
+    private let wakeRead: Int32
+    private var agent: Int32 = -1
+    private var monitor: Int32 = -1
+    private var console: Int32 = -1
+    private var errors: Int32 = -1
+    private var consoleFile: Int32 = -1
+    private var child: ChildProcess?
+    private var decoder = FrameDecoder()
+    private var errorText: [UInt8] = []
+    private var startedAt = 0.0
+    private var lastHeard = 0.0
+    private var panicSeenAt: Double?
+    private var ended: String?
+
+    init(_ connection: GuestConnection, _ settings: Settings, wakeRead: Int32) {
+        self.connection = connection
+        self.settings = settings
+        self.wakeRead = wakeRead
+    }
+
+    private var host: HostName { connection.host }
+
+    func run() {
+        do throws(VMError) {
+            try launch()
+            try serve()
+        } catch {
+            // A bit more of the console is often on its way when the failure is noticed.
+            readConsole()
+            connection.fail(error)
+        }
+        child?.kill()
+        if ended == nil { child?.wait() }
+        readConsole()
+        for fd in [agent, monitor, console, errors, consoleFile, wakeRead] { Descriptor.close(fd) }
+        connection.fail(.agentDied(host: host, why: "the guest was stopped", console: connection.consoleTail))
+        connection.over()
+    }
+
+    private func launch() throws(VMError) {
+        startedAt = Descriptor.seconds()
+        if let path = settings.consoleFile {
+            consoleFile = try Descriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC)
+        }
+        let agentPair = try Descriptor.socketPair()
+        agent = agentPair.ours
+        let monitorPair = try Descriptor.socketPair()
+        monitor = monitorPair.ours
+        let consolePair = try Descriptor.socketPair()
+        console = consolePair.ours
+        let errorPipe = try Descriptor.pipe()
+        errors = errorPipe.read
+        let null = try Descriptor.open("/dev/null", O_RDWR)
+        defer {
+            for fd in [agentPair.theirs, monitorPair.theirs, consolePair.theirs, errorPipe.write, null] {
+                Descriptor.close(fd)
+            }
+        }
+        child = try ChildProcess.start(
+            settings.words,
+            inherited: [
+                (null, 0), (errorPipe.write, 1), (errorPipe.write, 2),
+                (agentPair.theirs, QEMUArguments.Inherited.agent),
+                (monitorPair.theirs, QEMUArguments.Inherited.monitor),
+                (consolePair.theirs, QEMUArguments.Inherited.console),
+            ])
+        for fd in [agent, monitor, console, errors] { Descriptor.setNonBlocking(fd) }
+        _ = Descriptor.write(monitor, Array(#"{"execute":"qmp_capabilities"}"#.utf8)[...], socket: true)
+    }
+
+    private func serve() throws(VMError) {
+        while true {
+            let (stop, wantsWrite, liveInput) = try prepare()
+            if stop { return }
+            var polled = [
+                pollfd(fd: wakeRead, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: agent, events: Int16(POLLIN | (wantsWrite ? POLLOUT : 0)), revents: 0),
+                pollfd(fd: console, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: errors, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: monitor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: liveInput, events: Int16(POLLIN), revents: 0),
+            ]
+            _ = poll(&polled, nfds_t(polled.count), 100)
+            if polled[0].revents != 0 { _ = Descriptor.read(wakeRead, limit: 4096) }
+            if polled[2].revents != 0 { readConsole() }
+            if polled[3].revents != 0 { readErrors() }
+            if polled[4].revents != 0 { readMonitor() }
+            if polled[1].revents & Int16(POLLOUT) != 0 { try writeAgent() }
+            if polled[1].revents & Int16(POLLIN | POLLHUP | POLLERR) != 0 { try readAgent() }
+            if polled[5].revents != 0 { sendLive(liveInput) }
+            try check()
+        }
+    }
+
+    /// Fills the outgoing bytes from uploads, and says what to wait for.
+    private func prepare() throws(VMError) -> (stop: Bool, wantsWrite: Bool, liveInput: Int32) {
+        var liveInput: Int32 = -1
+        let answer = connection.state.withLock { state -> (Bool, Bool) in
+            if state.stopRequested || state.failure != nil { return (true, false) }
+            for (number, var pending) in state.pending {
+                guard var upload = pending.upload, !upload.ended else { continue }
+                if upload.isLive {
+                    liveInput = upload.fd
+                    continue
+                }
+                // One chunk per turn keeps the lock short; the loop turns as fast as the guest takes bytes.
+                if upload.sent - upload.confirmed < UInt64(Frame.windowBytes), state.outgoingBytes < Frame.chunkBytes {
+                    let bytes = Descriptor.read(upload.fd, limit: Frame.chunkBytes) ?? []
+                    if bytes.isEmpty {
+                        state.send(Frame(.end, request: number, number: upload.sent))
+                        upload.ended = true
+                    } else {
+                        state.send(Frame(.chunk, request: number, payload: bytes))
+                        upload.sent += UInt64(bytes.count)
+                    }
+                }
+                pending.upload = upload
+                state.pending[number] = pending
+            }
+            return (false, state.outgoingBytes > 0)
+        }
+        return (answer.0, answer.1, liveInput)
+    }
+
+    private func sendLive(_ fd: Int32) {
+        let bytes = Descriptor.read(fd, limit: 4096) ?? []
+        connection.state.withLock { state in
+            for (number, pending) in state.pending where pending.upload?.isLive == true {
+                if bytes.isEmpty {
+                    state.pending[number]?.upload?.ended = true
+                } else {
+                    state.send(Frame(.chunk, request: number, payload: bytes))
+                }
+            }
+        }
+    }
+
+    private func writeAgent() throws(VMError) {
+        let isOpen = connection.state.withLock { state in
+            let count = Descriptor.write(agent, state.outgoing[state.outgoingStart...], socket: true)
+            if count < 0 { return false }
+            state.outgoingStart += count
+            if state.outgoingStart == state.outgoing.count {
+                state.outgoing.removeAll(keepingCapacity: true)
+                state.outgoingStart = 0
+            }
+            return true
+        }
+        if !isOpen { try lost("the channel was closed") }
+    }
+
+    private func readAgent() throws(VMError) {
+        guard let bytes = Descriptor.read(agent, limit: 1 << 20) else { return }
+        if bytes.isEmpty { return try lost("the channel was closed") }
+        lastHeard = Descriptor.seconds()
+        decoder.append(bytes)
+        do {
+            while let frame = try decoder.next() { try handle(frame) }
+        } catch let error as WireError {
+            throw .garbled(host: host, why: error.explanation.line, console: connection.consoleTail)
+        } catch let error as VMError {
+            throw error
+        } catch {
+            throw .garbled(host: host, why: "\(error)", console: connection.consoleTail)
+        }
+    }
+
+    private func handle(_ frame: Frame) throws {
+        switch frame.kind {
+        case .hello:
+            let hello = try frame.message(Hello.self)
+            guard hello.protocolVersion == GuestProtocol.version else {
+                throw VMError.versionMismatch(
+                    host: host, theirs: hello.protocolVersion, ours: GuestProtocol.version)
+            }
+            let welcome = try Frame(
+                .welcome, message: Welcome.now(diskIdentity: settings.diskIdentity, tsc: settings.tscKilohertz))
+            connection.state.withLock { $0.send(welcome) }
+        case .ready:
+            let ready = try frame.message(Ready.self)
+            let waiters = connection.state.withLock { state in
+                state.ready = ready
+                defer { state.readyWaiters = [] }
+                return state.readyWaiters
+            }
+            for waiter in waiters { waiter.resume(returning: .success(ready)) }
+        case .event: note(try frame.message(GuestEvent.self))
+        case .reply, .chunk, .end, .credit: try answer(frame)
+        case .welcome, .request, .cancel:
+            throw WireError.malformed(kind: frame.kind, why: "an agent does not send it")
+        }
+    }
+
+    private func note(_ event: GuestEvent) {
+        connection.state.withLock { state in
+            switch event {
+            case .taint(let taint, let message):
+                if !state.taints.contains(taint) { state.taints.append(taint) }
+                state.kernelMessages.append(message)
+            case .kernel(let message), .log(let message): state.kernelMessages.append(message)
+            case .heartbeat: break
+            }
+            if state.kernelMessages.count > 400 { state.kernelMessages.removeFirst(200) }
+        }
+    }
+
+    private func answer(_ frame: Frame) throws {
+        let reply = frame.kind == .reply ? try frame.message(GuestReply.self) : nil
+        let number = frame.kind == .chunk || frame.kind == .reply ? 0 : try frame.number()
+        var finished: (answer: GuestConnection.Answer, result: Result<GuestConnection.Response, VMError>)?
+        connection.state.withLock { state in
+            // What comes for a cancelled request was under way.
+            guard var pending = state.pending[frame.request] else { return }
+            switch frame.kind {
+            case .reply: pending.reply = reply
+            case .credit: pending.upload?.confirmed += number
+            case .end: pending.download?.ended = true
+            default:
+                if let fd = pending.download?.fd, let why = Self.writeAll(fd, frame.payload) {
+                    finished = (
+                        pending.answer, .failure(.fileFailed(path: pending.name, action: "store the archive", why: why))
+                    )
+                }
+                pending.download?.received += UInt64(frame.payload.count)
+                if pending.download?.isLive != true {
+                    state.send(Frame(.credit, request: frame.request, number: UInt64(frame.payload.count)))
+                }
+            }
+            if finished == nil, let reply = pending.reply {
+                var waits = false
+                if case .stages(let stages) = reply { waits = stages.archiveFollows && pending.download?.ended != true }
+                if !waits {
+                    finished = (
+                        pending.answer,
+                        .success(
+                            GuestConnection.Response(reply: reply, receivedBytes: pending.download?.received ?? 0))
+                    )
+                }
+            }
+            state.pending[frame.request] = finished == nil ? pending : nil
+        }
+        finished.map { $0.answer.resume(returning: $0.result) }
+    }
+
+    private static func writeAll(_ fd: Int32, _ bytes: [UInt8]) -> String? {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = Descriptor.write(fd, rest, socket: false)
+            if count < 0 { return Descriptor.errorText() }
+            rest = rest.dropFirst(count)
+        }
+        return nil
+    }
+
+    private func readConsole() {
+        while console >= 0, let bytes = Descriptor.read(console, limit: 65536) {
+            if bytes.isEmpty {
+                Descriptor.close(console)
+                console = -1
+                return
+            }
+            let (room, panic) = connection.state.withLock { state in
+                (state.console.append(bytes), state.console.panic)
+            }
+            if room > 0, consoleFile >= 0 { _ = Self.writeAll(consoleFile, Array(bytes.prefix(room))) }
+            if panic != nil, panicSeenAt == nil { panicSeenAt = Descriptor.seconds() }
+        }
+    }
+
+    private func readErrors() {
+        guard let bytes = Descriptor.read(errors, limit: 16384) else { return }
+        if bytes.isEmpty {
+            Descriptor.close(errors)
+            errors = -1
+        }
+        if errorText.count < 16384 { errorText += bytes }
+    }
+
+    /// QEMU's events are not needed while a guest runs; they are read so that QEMU never waits for a reader.
+    private func readMonitor() {
+        guard let bytes = Descriptor.read(monitor, limit: 65536), bytes.isEmpty else { return }
+        Descriptor.close(monitor)
+        monitor = -1
+    }
+
+    // MARK: Ways to fail
+
+    private func check() throws(VMError) {
+        let now = Descriptor.seconds()
+        if let child, let status = child.ended() {
+            ended = status
+            try lost("QEMU \(status)")
+        }
+        if let panicSeenAt, now - panicSeenAt > 1 { try lost("the kernel panicked") }
+        let (isReady, tail, total) = connection.state.withLock {
+            ($0.ready != nil, $0.console.tail, $0.console.total)
+        }
+        if !isReady {
+            guard now - startedAt > settings.bootSeconds else { return }
+            if total == 0 { throw .silent(host: host, seconds: settings.bootSeconds) }
+            throw .bootTimedOut(host: host, seconds: settings.bootSeconds, console: tail)
+        }
+        if now - lastHeard > settings.silenceSeconds {
+            throw .hung(host: host, seconds: settings.silenceSeconds, console: tail)
+        }
+        let late = connection.state.withLock { state in
+            state.pending.values.first { ($0.deadline ?? .infinity) < now }.map { ($0.name, $0.seconds) }
+        }
+        if let late { throw .deadline(host: host, request: late.0, seconds: late.1, console: tail) }
+    }
+
+    /// Names why the guest is gone, after waiting shortly for QEMU's end, which says the most.
+    private func lost(_ why: String) throws(VMError) {
+        let deadline = Descriptor.seconds() + 2
+        while ended == nil, Descriptor.seconds() < deadline {
+            ended = child?.ended()
+            if ended == nil {
+                var none = pollfd(fd: -1, events: 0, revents: 0)
+                _ = poll(&none, 1, 20)
+            }
+        }
+        readConsole()
+        if errors >= 0 { readErrors() }
+        let (tail, panic) = connection.state.withLock { ($0.console.tail, $0.console.panic) }
+        if let panic {
+            if panic.contains("Attempted to kill init") {
+                throw .agentDied(host: host, why: panic, console: tail)
+            }
+            throw .panicked(host: host, message: panic, console: tail)
+        }
+        if let ended {
+            let text = String(decoding: errorText.suffix(2000), as: UTF8.self)
+            throw .exitedEarly(
+                host: host, status: "it " + ended, errors: text.split(separator: "\n").joined(separator: "; "),
+                console: tail)
+        }
+        throw .agentDied(host: host, why: why, console: tail)
+    }
+}
+
+extension Welcome {
+    /// What a guest is told now.
+    static func now(diskIdentity: String, tsc: Int) -> Welcome {
+        let clock = Descriptor.wallClock()
+        var generator = SystemRandomNumberGenerator()
+        let words = (0..<4).map { _ in String(generator.next(), radix: 16) }
+        return Welcome(
+            protocolVersion: GuestProtocol.version, wallClockSeconds: clock.seconds,
+            wallClockNanoseconds: clock.nanoseconds, randomness: words.joined(), diskIdentity: diskIdentity,
+            tscKilohertz: tsc)
+    }
+}

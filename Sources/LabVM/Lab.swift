@@ -1,0 +1,130 @@
+public import CRModel
+import Glibc
+import GuestWire
+
+/// This lab machine with one QEMU: what it can emulate, and guests in scopes.
+public struct Lab: Sendable {
+    public let qemu: QEMUBinary
+    public let qemuVersion: String
+    public let accelerator: Accelerator
+    /// What the KVM probe found, one sentence; empty when nobody asked for KVM.
+    public let kvmReport: String
+    /// What the CPU models of a scenario become.
+    public let oracle: CPUOracle
+    /// Of the lab machine, in kHz; 0 when unknown.
+    public let tscKilohertz: Int
+    private let calibrationNanoseconds: Double
+
+    /// Looks at QEMU and the accelerator.
+    ///
+    /// - Parameter probe: A guest to boot for `auto` and `kvm`; without one KVM is not trusted, because it can open
+    ///   and still boot no kernel.
+    /// - Parameter cacheFolder: Where the KVM probe's answer is kept per boot of the lab machine; empty for nowhere.
+    public static func open(
+        qemu: QEMUBinary, accelerator choice: AcceleratorChoice, probe: BootImages? = nil, cacheFolder: String = ""
+    ) async throws(VMError) -> Lab {
+        let (oracle, version) = try await asking(qemu, .tcg)
+        let tcg = Lab(
+            qemu: qemu, qemuVersion: version, accelerator: .tcg, kvmReport: "", oracle: oracle,
+            tscKilohertz: LabClock.tscKilohertz(), calibrationNanoseconds: calibration())
+        if choice == .tcg { return tcg }
+        let report = await KVMProbe(lab: tcg, images: probe, cacheFolder: cacheFolder).run()
+        if report.works {
+            let (oracle, _) = try await asking(qemu, .kvm)
+            return tcg.with(.kvm, oracle, report: report.text)
+        }
+        guard choice == .auto else { throw .acceleratorUnavailable(accelerator: "kvm", why: report.text) }
+        return tcg.with(.tcg, tcg.oracle, report: report.text)
+    }
+
+    /// The CPU for a host of a scenario.
+    ///
+    /// - Throws: ``VMError/notEmulable(cpu:accelerator:missing:)``, ``VMError/cpuUnknown(cpu:)``.
+    public func resolve(cpu: String) throws(VMError) -> CPUChoice { try oracle.resolve(cpu) }
+
+    /// Boots a guest, runs `body` with it, and ends it, whatever `body` does.
+    ///
+    /// - Parameter consoleFile: Gets what the guest prints, at most 8 MiB; `nil` to keep only the tail in memory.
+    /// - Parameter bootSeconds: From the start of QEMU to an agent that takes requests.
+    /// - Throws: ``VMError`` when there is no guest, else what `body` throws.
+    public func withGuest<Value: Sendable>(
+        _ spec: HostSpec, _ images: BootImages, consoleFile: String? = nil, bootSeconds: Double = 90,
+        body: (Guest) async throws -> Value
+    ) async throws -> Value {
+        let cpu = try resolve(cpu: spec.cpu)
+        let arguments = QEMUArguments(
+            qemu: qemu, spec: spec, cpu: cpu, images: images, accelerator: accelerator, tscKilohertz: tscKilohertz)
+        let settings = GuestLoop.Settings(
+            words: arguments.words, consoleFile: consoleFile, bootSeconds: bootSeconds,
+            silenceSeconds: Self.silenceSeconds, diskIdentity: images.diskIdentity,
+            tscKilohertz: accelerator == .tcg ? tscKilohertz : 0)
+        let pipe = try Descriptor.pipe()
+        Descriptor.setNonBlocking(pipe.read)
+        Descriptor.setNonBlocking(pipe.write)
+        let connection = GuestConnection(host: spec.name, wakeWrite: pipe.write)
+        let start = Descriptor.seconds()
+        let started = OSThread.start { GuestLoop(connection, settings, wakeRead: pipe.read).run() }
+        guard started else {
+            Descriptor.close(pipe.read)
+            throw VMError.launchFailed(path: qemu.executable, why: "no thread can be started")
+        }
+        do {
+            let ready = try await connection.ready().get()
+            let guest = Guest(
+                spec: spec, cpu: cpu, ready: ready,
+                bootMilliseconds: Int((Descriptor.seconds() - start) * 1000), slowdown: slowdown(ready),
+                connection: connection)
+            let value = try await body(guest)
+            await connection.stop()
+            return value
+        } catch {
+            await connection.stop()
+            throw error
+        }
+    }
+
+    // MARK: -
+
+    /// A heartbeat comes every second whatever the guest computes; a lab machine under heavy load delays it.
+    private static let silenceSeconds = 15.0
+
+    /// Under TCG at least 4: the calibration is arithmetic, and system calls suffer more from translation than that.
+    private func slowdown(_ ready: Ready) -> Double {
+        let measured = Double(ready.calibrationNanoseconds) / max(1, calibrationNanoseconds)
+        return max(accelerator == .tcg ? 4 : 1, measured)
+    }
+
+    func with(_ accelerator: Accelerator, _ oracle: CPUOracle, report: String) -> Lab {
+        Lab(
+            qemu: qemu, qemuVersion: qemuVersion, accelerator: accelerator, kvmReport: report, oracle: oracle,
+            tscKilohertz: tscKilohertz, calibrationNanoseconds: calibrationNanoseconds)
+    }
+
+    private static func asking(
+        _ qemu: QEMUBinary, _ accelerator: Accelerator
+    ) async throws(VMError) -> (CPUOracle, String) {
+        let result: Result<(CPUOracle, String), VMError> = await withCheckedContinuation { continuation in
+            let started = OSThread.start {
+                do throws(VMError) {
+                    continuation.resume(returning: .success(try CPUOracle.ask(qemu, accelerator, seconds: 60)))
+                } catch {
+                    continuation.resume(returning: .failure(error))
+                }
+            }
+            if !started {
+                continuation.resume(
+                    returning: .failure(.launchFailed(path: qemu.executable, why: "no thread can be started")))
+            }
+        }
+        return try result.get()
+    }
+
+    /// The best of three: the first one also warms the caches, and another program may run beside.
+    private static func calibration() -> Double {
+        (0..<3).map { _ in
+            let start = Descriptor.seconds()
+            let work = Calibration.work()
+            return work == 0 ? .infinity : (Descriptor.seconds() - start) * 1e9
+        }.min() ?? 1
+    }
+}
