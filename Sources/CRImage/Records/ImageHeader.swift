@@ -15,6 +15,8 @@ public struct ImageHeader: ImageValue {
     public var xcr0: UInt64 = 0
     /// Size of the source's extended-state area; 0 without XSAVE.
     public var xstateBytes: UInt32 = 0
+    /// Where the source's state components lie in the standard form, packed by ``StateComponent``; empty when not known.
+    public var xstateComponents: [UInt64] = []
     /// CLOCK_REALTIME of the dump, in nanoseconds.
     public var realtimeNanoseconds: UInt64 = 0
     /// CLOCK_MONOTONIC of the dump, in nanoseconds: timers and sleeps of the workload count on it.
@@ -32,8 +34,34 @@ public struct ImageHeader: ImageValue {
         try fields.text("kernelRelease", &kernelRelease)
         try fields.hex("xcr0", &xcr0)
         try fields.number("xstateBytes", &xstateBytes)
+        try fields.words("xstateComponents", &xstateComponents)
         try fields.number("realtimeNanoseconds", &realtimeNanoseconds)
         try fields.number("monotonicNanoseconds", &monotonicNanoseconds)
         try fields.number("boottimeNanoseconds", &boottimeNanoseconds)
+    }
+}
+
+/// One state component of an XSAVE area: CPUID leaf 0xD, as one word.
+public struct StateComponent: Sendable, Hashable {
+    public var number: UInt32
+    public var offset: Int
+    public var sizeBytes: Int
+
+    public init(number: UInt32, offset: Int, sizeBytes: Int) {
+        self.number = number
+        self.offset = offset
+        self.sizeBytes = sizeBytes
+    }
+
+    /// Number in bits 56 to 63, offset in 28 to 55, size in 0 to 27.
+    public init(packed: UInt64) {
+        number = UInt32(packed >> 56)
+        offset = Int(packed >> 28 & 0xfff_ffff)
+        sizeBytes = Int(packed & 0xfff_ffff)
+    }
+
+    /// The word that ``init(packed:)`` reads.
+    public var packed: UInt64 {
+        UInt64(number) << 56 | UInt64(offset & 0xfff_ffff) << 28 | UInt64(sizeBytes & 0xfff_ffff)
     }
 }

@@ -1,0 +1,272 @@
+internal import CRImage
+internal import CRModel
+internal import LinuxKit
+
+/// Restores task trees.
+public enum Restore {
+    /// Reads the image from `input`, checks this host, builds the tree and lets it run.
+    ///
+    /// On any failure every task that was created is killed; files of the user are left alone. All of it happens on the
+    /// calling thread, which stays the parent of the root process.
+    ///
+    /// - Parameters:
+    ///   - input: Open for reading at the image's start. A file is verified whole before the first task is created; from
+    ///     a pipe each block is verified before it is used, and no task runs before the end was seen.
+    ///   - place: The input's name for errors.
+    /// - Precondition: SIGCHLD and the signals in `options.wakeups` are blocked in the calling thread.
+    /// - Throws: `EngineError.refused` when this host cannot take the image; `busy` when a PID is in use.
+    public static func run(
+        _ options: RestoreOptions, from input: Int32, place: String
+    ) throws(EngineError) -> RestoredTree {
+        let session = RestoreSession(options, input: input, place: place)
+        return try session.run()
+    }
+
+    /// Reads the whole image and checks this host, and creates nothing.
+    ///
+    /// - Returns: What could not be given back exactly, as far as can be told beforehand.
+    public static func check(
+        _ options: RestoreOptions, from input: Int32, place: String
+    ) throws(EngineError) -> [String] {
+        let session = RestoreSession(options, input: input, place: place)
+        return try session.check()
+    }
+
+    /// Sends a signal to the restored tree's root.
+    public static func forward(_ signal: Int32, to tree: RestoredTree) { try? Signals.send(signal, to: tree.pid) }
+}
+
+/// One restore from start to end.
+final class RestoreSession {
+    private let options: RestoreOptions
+    private let input: Int32
+    private let place: String
+    private var notes: [String] = []
+    private var phases: [(phase: String, value: UInt64)] = []
+    private var phaseStart = MonotonicClock.nanoseconds()
+
+    init(_ options: RestoreOptions, input: Int32, place: String) {
+        self.options = options
+        self.input = input
+        self.place = place
+    }
+
+    private func end(_ phase: String) {
+        let now = MonotonicClock.nanoseconds()
+        phases.append((phase, (now - phaseStart) / 1_000_000))
+        phaseStart = now
+    }
+
+    private func image<Value>(_ body: () throws(ImageError) -> Value) throws(EngineError) -> Value {
+        do {
+            return try body()
+        } catch {
+            throw .image(place, why: error.description)
+        }
+    }
+
+    private typealias Reader = ImageReader<DescriptorSource>
+
+    /// Reads the image up to the end of its metadata; a file is read to its end first.
+    private func open() throws(EngineError) -> (Reader, ImageContents) {
+        if let start = DescriptorSource.start(of: input) {
+            try image { () throws(ImageError) in
+                var reader = try Reader(DescriptorSource(input))
+                _ = try reader.metadata()
+                while try reader.nextPages() != nil {}
+            }
+            try EngineError.wrap("go back to the image's start") { () throws(LinuxError) in
+                try RestoreCalls.seek(input, to: start, place)
+            }
+        }
+        return try image { () throws(ImageError) in
+            var reader = try Reader(DescriptorSource(input))
+            let contents = try reader.metadata()
+            return (reader, contents)
+        }
+    }
+
+    func check() throws(EngineError) -> [String] {
+        var (reader, contents) = try open()
+        var preflight = RestorePreflight(contents, options)
+        try preflight.check()
+        try image { () throws(ImageError) in while try reader.nextPages() != nil {} }
+        return preflight.notes
+    }
+
+    func run() throws(EngineError) -> RestoredTree {
+        var (reader, contents) = try open()
+        end("read")
+        var preflight = RestorePreflight(contents, options)
+        try preflight.check()
+        notes += preflight.notes
+        let plan = try RelationPlan(contents)
+        end("check")
+        let files = RestoreFiles(contents)
+        defer { files.close() }
+        try files.open()
+        end("files")
+        let tree = try RestoreTree(contents, wakeups: options.wakeups, newPidNamespace: options.newPidNamespace)
+        do throws(EngineError) {
+            try build(tree, plan, files, contents, &reader)
+        } catch {
+            tree.destroy()
+            throw error
+        }
+        let pid = tree.outer(contents.header.root)
+        return RestoredTree(
+            pid: pid, waitPid: tree.namespaceInit?.outer ?? pid, taskCount: contents.tasks.count, pageCount: pageCount,
+            imageBytes: reader.byteCount, milliseconds: phases, notes: notes + files.notes)
+    }
+
+    private var pageCount: UInt64 = 0
+
+    private func build(
+        _ tree: RestoreTree, _ plan: RelationPlan, _ files: RestoreFiles, _ contents: ImageContents,
+        _ reader: inout Reader
+    ) throws(EngineError) {
+        try tree.create(plan) { (root) throws(EngineError) in try watch(root, files, contents) }
+        end("tasks")
+        let live = contents.processes.filter { !$0.isZombie }
+        let vdso = RestoreVdso(contents, specials: tree.specials)
+        var memories: [Int32: RestoreMemory] = [:]
+        for record in live {
+            guard let stub = tree.processes[record.pid],
+                let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace })
+            else { throw .image("process \(record.pid)", why: "its address space is missing") }
+            var memory = RestoreMemory(
+                stub: stub, space: space, files: files, specials: tree.specials,
+                movesVdso: vdso.canMove(space.number))
+            try memory.build()
+            memories[record.pid] = memory
+        }
+        end("memory")
+        // All spaces are mapped: nobody needs the engine's descriptors any more.
+        var filled: Set<UInt32> = []
+        for record in live {
+            guard let stub = tree.processes[record.pid] else { continue }
+            let process = RestoreProcess(stub: stub, record: record, contents: contents)
+            try process.enterFolders()
+            if filled.insert(record.fileTable).inserted { try process.fillTable(files) }
+        }
+        end("descriptors")
+        try fillPages(tree, files, contents, vdso, &reader)
+        for record in live {
+            try vdso.finish(record, tree)
+            try memories[record.pid]?.lock()
+            notes += memories[record.pid]?.notes ?? []
+        }
+        try files.seal()
+        notes += vdso.notes
+        end("pages")
+        try tree.endZombies()
+        for record in live { try tree.createThreads(of: record.pid) }
+        try setUp(tree, files, live, contents)
+        end("state")
+        try letGo(tree, files, live)
+        end("resume")
+    }
+
+    /// Builds what epoll instances watch, in the root's stub: there every number is free, and the kernel keeps a watch
+    /// as long as any descriptor of the watched file is open.
+    private func watch(_ root: RestoreStub, _ files: RestoreFiles, _ contents: ImageContents) throws(EngineError) {
+        for file in contents.openFiles where !file.epollTargets.isEmpty {
+            guard let epoll = files.openFiles[file.number] else { continue }
+            for target in file.epollTargets {
+                guard let watched = files.openFiles[target.openFile] else { continue }
+                try root.call(
+                    .dup3, [UInt64(watched), RestoreStub.word(target.fd), 0], doing: "place fd \(target.fd) for epoll")
+                // struct epoll_event is packed: events, then data.
+                let event = try root.put(
+                    [UInt64(target.events) | target.data << 32, target.data >> 32].littleEndianBytes)
+                try root.call(
+                    .epoll_ctl, [UInt64(epoll), 1, RestoreStub.word(target.fd), event],
+                    doing: "watch fd \(target.fd) by epoll")
+            }
+        }
+    }
+
+    private func fillPages(
+        _ tree: RestoreTree, _ files: RestoreFiles, _ contents: ImageContents, _ vdso: RestoreVdso,
+        _ reader: inout Reader
+    ) throws(EngineError) {
+        let pages = RestorePages(contents, tree: tree, files: files, skipsVdso: Set(contents.addressSpaces.map(\.number).filter { vdso.canMove($0) }))
+        while true {
+            if let error = FrozenTree.interruption(options.wakeups) { throw error }
+            guard let run = try image({ () throws(ImageError) in try reader.nextPages() }) else { break }
+            vdso.keep(run, reader)
+            let failure = reader.withPageBytes { bytes -> EngineError? in
+                do throws(EngineError) {
+                    try pages.put(run, bytes)
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            if let failure { throw failure }
+        }
+        pageCount = pages.pageCount
+    }
+
+    private func setUp(
+        _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ contents: ImageContents
+    ) throws(EngineError) {
+        let source = RestorePreflight.sourceLayout(contents.header)
+        let destination = RestorePreflight.destinationLayout()
+        for record in live {
+            guard let stub = tree.processes[record.pid] else { continue }
+            var process = RestoreProcess(stub: stub, record: record, contents: contents)
+            var tasks: [RestoreTask] = []
+            for task in contents.tasks where task.process == record.pid {
+                guard let taskStub = tree.processes[task.tid] ?? tree.threads[task.tid] else { continue }
+                tasks.append(
+                    RestoreTask(stub: taskStub, record: task, source: source, destination: destination))
+            }
+            for index in tasks.indices { try tasks[index].setUp() }
+            try process.setActions()
+            try process.queueSignals()
+            try process.createTimers()
+            try process.setLimits()
+            for index in tasks.indices { try tasks[index].dropRights() }
+            if let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace }) {
+                try setDumpable(stub, space)
+            }
+            for task in tasks {
+                guard let registers = Registers(words: task.record.registers) else { continue }
+                task.stub.remote.original = registers
+                task.stub.remote.originalMask = task.record.signalMask
+            }
+            notes += process.notes + tasks.flatMap(\.notes)
+        }
+    }
+
+    private func setDumpable(_ stub: RestoreStub, _ space: AddressSpaceRecord) throws(EngineError) {
+        // 2 (suid_dumpable) can only come from the kernel; 0 is as strict.
+        try stub.call(.prctl, [4, space.dumpable == 1 ? 1 : 0], doing: "set whether it may be dumped")
+        if space.hugePagesDisabled { try stub.call(.prctl, [41, 1, 0, 0, 0], doing: "disable huge pages") }
+    }
+
+    /// The point of no return: timers start, the engine's pages go, all tasks run.
+    private func letGo(_ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord]) throws(EngineError) {
+        for stub in tree.threads.values { try stub.remote.park() }
+        for record in live {
+            guard let stub = tree.processes[record.pid] else { continue }
+            let process = RestoreProcess(stub: stub, record: record, contents: ImageContents())
+            try process.startTimers()
+        }
+        try files.arm { tree.outer($0) }
+        for record in live {
+            guard let stub = tree.processes[record.pid] else { continue }
+            // The code page goes with the call that it makes: the task is stopped before it would return there.
+            try stub.call(
+                .munmap, [tree.area.start, 4096 + RestoreStub.Area.dataBytes], doing: "unmap the engine's pages")
+            try stub.remote.park()
+        }
+        if let first = tree.namespaceInit { try RestoreInit.start(first, root: live[0].pid, detach: options.detach) }
+        files.close()
+        for record in live where record.stopSignal != 0 {
+            try? Signals.send(Signals.stop, to: tree.outer(record.pid))
+        }
+        for stub in tree.tasks { try? Ptrace.detach(stub.outer) }
+    }
+}

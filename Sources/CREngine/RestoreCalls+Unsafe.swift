@@ -1,0 +1,134 @@
+internal import LinuxKit
+
+/// System calls of the engine itself that take structures: each copies its arguments into memory that lives through the
+/// call.
+enum RestoreCalls {
+    private static func with(_ bytes: [UInt8], _ body: (UInt64) -> Int64) -> (answer: Int64, bytes: [UInt8]) {
+        var copy = bytes
+        // SAFETY: the address is valid, and `copy` does not move, for as long as `body` runs.
+        let answer = copy.withUnsafeMutableBytes { body(UInt64(UInt(bitPattern: $0.baseAddress))) }
+        return (answer, copy)
+    }
+
+    private static func word(_ value: Int32) -> UInt64 { UInt64(bitPattern: Int64(value)) }
+
+    private static func check(_ call: SystemCall, _ object: String, _ answer: Int64) throws(LinuxError) -> UInt64 {
+        if let errno = Kernel.errno(of: answer) { throw .call(call.name, object: object, errno) }
+        return UInt64(bitPattern: answer)
+    }
+
+    /// fcntl(2) with a number.
+    @discardableResult
+    static func control(_ fd: Int32, _ command: UInt64, _ argument: UInt64, _ object: String) throws(LinuxError) -> UInt64 {
+        try check(.fcntl, object, Kernel.attempt(.fcntl, word(fd), command, argument))
+    }
+
+    /// F_SETOWN_EX.
+    static func setOwner(of fd: Int32, kind: UInt32, id: Int32) throws(LinuxError) {
+        let pair = [UInt64(kind) | UInt64(UInt32(bitPattern: id)) << 32].littleEndianBytes
+        let (answer, _) = with(pair) { Kernel.attempt(.fcntl, word(fd), 15, $0) }
+        _ = try check(.fcntl, "fd \(fd)", answer)
+    }
+
+    static func truncate(_ fd: Int32, _ size: UInt64) throws(LinuxError) {
+        _ = try check(.ftruncate, "fd \(fd)", Kernel.attempt(.ftruncate, word(fd), size))
+    }
+
+    static func seek(_ fd: Int32, to offset: UInt64, _ object: String) throws(LinuxError) {
+        _ = try check(.lseek, object, Kernel.attempt(.lseek, word(fd), offset, 0))
+    }
+
+    /// Opens a path with raw flags, as open(2) takes them; always close-on-exec.
+    static func open(_ path: String, rawFlags: UInt64, mode: UInt32 = 0o600) throws(LinuxError) -> Int32 {
+        let (answer, _) = with(Array(path.utf8) + [0]) {
+            Kernel.attempt(.openat, word(-100), $0, rawFlags | 0o2000000, UInt64(mode))
+        }
+        return Int32(try check(.openat, path, answer))
+    }
+
+    static func eventfd(count: UInt64, isSemaphore: Bool) throws(LinuxError) -> Int32 {
+        let first = min(count, 0xffff_fffe)
+        let fd = Int32(
+            try check(.eventfd2, "eventfd", Kernel.attempt(.eventfd2, first, 0o2000000 | (isSemaphore ? 1 : 0))))
+        // The call takes 32 bits; the rest is added by writing.
+        if count > first { try Files.write(fd, [count - first].littleEndianBytes) }
+        return fd
+    }
+
+    static func epoll() throws(LinuxError) -> Int32 {
+        Int32(try check(.epoll_create1, "epoll", Kernel.attempt(.epoll_create1, 0o2000000)))
+    }
+
+    static func signalfd(mask: UInt64) throws(LinuxError) -> Int32 {
+        let (answer, _) = with([mask].littleEndianBytes) {
+            Kernel.attempt(.signalfd4, UInt64.max, $0, 8, 0o2000000)
+        }
+        return Int32(try check(.signalfd4, "signalfd", answer))
+    }
+
+    static func timerfd(clock: Int32) throws(LinuxError) -> Int32 {
+        Int32(try check(.timerfd_create, "timerfd", Kernel.attempt(.timerfd_create, word(clock), 0o2000000)))
+    }
+
+    /// Arms a timerfd with a relative time; 0 leaves it disarmed.
+    static func setTimer(_ fd: Int32, value: UInt64, interval: UInt64) throws(LinuxError) {
+        let (answer, _) = with(timerWords(value: value, interval: interval).littleEndianBytes) {
+            Kernel.attempt(.timerfd_settime, word(fd), 0, $0, 0)
+        }
+        _ = try check(.timerfd_settime, "fd \(fd)", answer)
+    }
+
+    /// `struct itimerspec`.
+    static func timerWords(value: UInt64, interval: UInt64) -> [UInt64] {
+        [interval / 1_000_000_000, interval % 1_000_000_000, value / 1_000_000_000, value % 1_000_000_000]
+    }
+
+    /// TFD_IOC_SET_TICKS, which kernels with CONFIG_CHECKPOINT_RESTORE have.
+    static func setTicks(_ fd: Int32, _ ticks: UInt64) throws(LinuxError) {
+        let (answer, _) = with([ticks].littleEndianBytes) { Kernel.attempt(.ioctl, word(fd), 0x4008_5400, $0) }
+        _ = try check(.ioctl, "timerfd \(fd)", answer)
+    }
+
+    static func changeMode(_ fd: Int32, _ mode: UInt32) throws(LinuxError) {
+        _ = try check(.fchmod, "fd \(fd)", Kernel.attempt(.fchmod, word(fd), UInt64(mode & 0o7777)))
+    }
+
+    static func changeOwner(_ fd: Int32, _ uid: UInt32, _ gid: UInt32) throws(LinuxError) {
+        _ = try check(.fchown, "fd \(fd)", Kernel.attempt(.fchown, word(fd), UInt64(uid), UInt64(gid)))
+    }
+
+    static func unshare(_ namespaces: SpawnRequest.Namespaces) throws(LinuxError) {
+        _ = try check(.unshare, "namespaces", Kernel.attempt(.unshare, namespaces.rawValue))
+    }
+
+    /// Writes all bytes at an offset of a file.
+    static func write(_ fd: Int32, at offset: UInt64, _ buffer: UnsafeRawBufferPointer) throws(LinuxError) {
+        var done = 0
+        while done < buffer.count {
+            // SAFETY: the piece lies inside the caller's buffer.
+            let answer = Kernel.attempt(
+                .pwrite64, word(fd), UInt64(UInt(bitPattern: buffer.baseAddress)) + UInt64(done),
+                UInt64(buffer.count - done), offset + UInt64(done))
+            if Kernel.errno(of: answer) == .interrupted { continue }
+            let count = Int(try check(.pwrite64, "fd \(fd)", answer))
+            guard count > 0 else { throw .call("pwrite64", object: "fd \(fd)", .inputOutput) }
+            done += count
+        }
+    }
+
+    /// Writes all bytes at an offset of a file.
+    static func write(_ fd: Int32, at offset: UInt64, bytes: [UInt8]) throws(LinuxError) {
+        var failure: LinuxError?
+        bytes.withUnsafeBytes { buffer in
+            do throws(LinuxError) { try write(fd, at: offset, buffer) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Lets this process open as many files as its hard limit allows; children inherit the soft limit until theirs is set.
+    static func raiseFileLimit() {
+        guard let limits = try? Limits.all(of: Int32(Kernel.attempt(.getpid))), limits.count > 7 else { return }
+        let hard = limits[7].hard
+        try? Limits.set(7, of: 0, to: ResourceLimit(soft: hard, hard: hard))
+    }
+}

@@ -1,0 +1,252 @@
+internal import CRImage
+internal import LinuxKit
+
+/// The open files of the image, opened once by the engine.
+///
+/// The stubs are forked from the engine, so they inherit every descriptor; all numbers lie above every number that the
+/// workload uses, so that dup3(2) in the stub never overwrites one that is still needed.
+final class RestoreFiles {
+    /// Open file number to the engine's descriptor.
+    private(set) var openFiles: [UInt32: Int32] = [:]
+    /// Inode number to a descriptor to map it, or to fill it.
+    private(set) var inodes: [UInt32: Int32] = [:]
+    private(set) var notes: [String] = []
+    private var mine: [Int32] = []
+    /// The lowest number that is free for the engine's descriptors.
+    let base: Int32
+    private let contents: ImageContents
+    private var inodeRecords: [UInt32: InodeRecord] = [:]
+    private var pipeEnds: [UInt32: (read: Int32, write: Int32)] = [:]
+    private var usedEnds: Set<Int32> = []
+    private var temporary: [Int32] = []
+
+    init(_ contents: ImageContents) {
+        self.contents = contents
+        let wanted = contents.fileTables.flatMap { $0.entries.map(\.fd) }
+        let watched = contents.openFiles.flatMap { $0.epollTargets.map(\.fd) }
+        // Below 64 are the engine's own descriptors, which stubs must not mistake for the workload's.
+        base = max(64, (wanted + watched).max() ?? 0) + 1
+        for inode in contents.inodes { inodeRecords[inode.number] = inode }
+    }
+
+    /// Closes the engine's copies; the stubs keep theirs.
+    func close() {
+        for fd in mine + temporary { Files.close(fd) }
+        mine = []
+        temporary = []
+    }
+
+    /// Moves a descriptor above ``base``.
+    private func lift(_ fd: Int32, _ object: String) throws(LinuxError) -> Int32 {
+        // F_DUPFD_CLOEXEC
+        let lifted = Int32(try RestoreCalls.control(fd, 1030, UInt64(base), object))
+        Files.close(fd)
+        mine.append(lifted)
+        return lifted
+    }
+
+    /// Opens everything.
+    func open() throws(EngineError) {
+        RestoreCalls.raiseFileLimit()
+        for inode in contents.inodes where inode.kind.hasContent { try create(inode) }
+        for space in contents.addressSpaces { try openMapped(space) }
+        for pipe in contents.pipes { try create(pipe) }
+        for file in contents.openFiles {
+            let fd = try EngineError.wrap("open \(describe(file))") { () throws(LinuxError) in
+                try lift(try open(file), describe(file))
+            }
+            openFiles[file.number] = fd
+        }
+        // Only now: a pipe that has lost one side must not lose it before its content is in it.
+        for (_, ends) in pipeEnds {
+            for fd in [ends.read, ends.write] where !usedEnds.contains(fd) { Files.close(fd) }
+        }
+        for fd in temporary { Files.close(fd) }
+        temporary = []
+    }
+
+    func describe(_ file: OpenFileRecord) -> String {
+        let path = inodeRecords[file.inode]?.path ?? ""
+        return path.isEmpty ? "\(file.kind) \(file.number)" : path
+    }
+
+    // MARK: Inodes
+
+    private func create(_ inode: InodeRecord) throws(EngineError) {
+        let fd = try EngineError.wrap("create \(inode.kind) \(inode.path)") { () throws(LinuxError) in
+            var fd: Int32
+            switch inode.kind {
+            case .deleted: fd = try createNameless(inode)
+            case .memfd: fd = try Files.memfd(inode.path)
+            default: fd = try Files.memfd("shared-memory")
+            }
+            fd = try lift(fd, inode.path)
+            try RestoreCalls.truncate(fd, inode.sizeBytes)
+            return fd
+        }
+        inodes[inode.number] = fd
+    }
+
+    /// A file that has lost its name, under the name that it had where that is free, so that `/proc` shows the same.
+    private func createNameless(_ inode: InodeRecord) throws(LinuxError) -> Int32 {
+        var path = inode.path
+        for attempt in 0..<100 {
+            do {
+                let fd = try RestoreCalls.open(path, rawFlags: 0o302, mode: inode.mode & 0o7777)  // O_RDWR|O_CREAT|O_EXCL
+                try Files.unlink(path)
+                do {
+                    try RestoreCalls.changeMode(fd, inode.mode)
+                    try RestoreCalls.changeOwner(fd, inode.uid, inode.gid)
+                } catch {
+                    notes.append("owner and mode of the deleted file \(inode.path) could not be set")
+                }
+                return fd
+            } catch {
+                guard error.errno == .exists else { throw error }
+                path = "\(inode.path).crengine-\(attempt)"
+            }
+        }
+        throw .call("open", object: inode.path, .exists)
+    }
+
+    /// Seals go on when the content is in.
+    func seal() throws(EngineError) {
+        for inode in contents.inodes where inode.kind == .memfd && inode.seals != 0 {
+            guard let fd = inodes[inode.number] else { continue }
+            try EngineError.wrap("seal memfd \(inode.path)") { () throws(LinuxError) in
+                _ = try RestoreCalls.control(fd, 1033, UInt64(inode.seals), inode.path)  // F_ADD_SEALS
+            }
+        }
+    }
+
+    private func openMapped(_ space: AddressSpaceRecord) throws(EngineError) {
+        var writable: Set<UInt32> = []
+        var wanted: [UInt32] = space.executable == 0 ? [] : [space.executable]
+        for vma in space.vmas where vma.inode != 0 {
+            wanted.append(vma.inode)
+            if vma.kind == .sharedFile, vma.flags.contains(.mayWrite) || vma.protection & 2 != 0 {
+                writable.insert(vma.inode)
+            }
+        }
+        for number in wanted {
+            guard let inode = inodeRecords[number], !inode.kind.hasContent else { continue }
+            if inodes[number] != nil, !writable.contains(number) || writableInodes.contains(number) { continue }
+            let isWritable = writable.contains(number)
+            inodes[number] = try EngineError.wrap("open the mapped file \(inode.path)") { () throws(LinuxError) in
+                try lift(try RestoreCalls.open(inode.path, rawFlags: isWritable ? 2 : 0), inode.path)
+            }
+            if isWritable { writableInodes.insert(number) }
+        }
+    }
+
+    private var writableInodes: Set<UInt32> = []
+
+    // MARK: Pipes
+
+    private func create(_ pipe: PipeRecord) throws(EngineError) {
+        try EngineError.wrap("create pipe \(pipe.number)") { () throws(LinuxError) in
+            let named = contents.openFiles.first { $0.pipe == pipe.number && $0.kind == .fifo }
+            if let named, let inode = inodeRecords[named.inode] {
+                // Open for both, so that no open below waits for the other side, and the content has a place to stay.
+                let fd = try RestoreCalls.open(inode.path, rawFlags: 0o4002)
+                temporary.append(fd)
+                try fill(pipe, through: fd)
+            } else {
+                let ends = try Files.pipe()
+                pipeEnds[pipe.number] = ends
+                try fill(pipe, through: ends.write)
+            }
+        }
+    }
+
+    private func fill(_ pipe: PipeRecord, through fd: Int32) throws(LinuxError) {
+        // F_SETPIPE_SZ
+        let answer = Kernel.attempt(.fcntl, UInt64(fd), 1031, UInt64(pipe.capacityBytes))
+        if Kernel.errno(of: answer) != nil {
+            notes.append("pipe \(pipe.number) could not get its capacity of \(pipe.capacityBytes) bytes")
+        }
+        if pipe.content.isEmpty { return }
+        // O_NONBLOCK, so that content that does not fit is an error rather than a wait for ever.
+        let packets = !pipe.packets.isEmpty
+        try RestoreCalls.control(fd, 4, packets ? 0o44000 : 0o4000, "pipe \(pipe.number)")  // F_SETFL
+        var offset = 0
+        let pieces = packets ? pipe.packets.map { Int($0) } : [pipe.content.count]
+        for count in pieces where count > 0 {
+            try Files.write(fd, Array(pipe.content[offset..<(offset + count)]))
+            offset += count
+        }
+    }
+
+    // MARK: Open files
+
+    /// Access mode and what open(2) must be told: O_DIRECTORY, O_PATH, O_SYNC, O_DSYNC, O_NOFOLLOW, O_LARGEFILE.
+    private static let openOnly: UInt32 = 0o3 | 0o200000 | 0o10000000 | 0o4010000 | 0o400000 | 0o100000
+    /// What F_SETFL can change: O_APPEND, O_NONBLOCK, O_ASYNC, O_DIRECT, O_NOATIME.
+    private static let settable: UInt32 = 0o2000 | 0o4000 | 0o20000 | 0o40000 | 0o1000000
+
+    private func open(_ file: OpenFileRecord) throws(LinuxError) -> Int32 {
+        let fd: Int32
+        switch file.kind {
+        case .inode: fd = try openInode(file)
+        case .pipe: fd = try openPipeEnd(file)
+        case .fifo:
+            // Without O_NONBLOCK the open could wait for the other side.
+            fd = try RestoreCalls.open(describe(file), rawFlags: UInt64(file.flags & 0o3) | 0o4000)
+        case .eventfd: fd = try RestoreCalls.eventfd(count: file.eventCount, isSemaphore: file.eventIsSemaphore)
+        case .epoll: fd = try RestoreCalls.epoll()
+        case .signalfd: fd = try RestoreCalls.signalfd(mask: file.signalMask)
+        case .timerfd: fd = try RestoreCalls.timerfd(clock: file.timer.clock)
+        }
+        if file.flags & 0o10000000 != 0 { return fd }
+        let wanted = UInt64(file.flags & Self.settable)
+        let now = try RestoreCalls.control(fd, 3, 0, describe(file)) & UInt64(Self.settable)  // F_GETFL
+        if wanted != now { try RestoreCalls.control(fd, 4, wanted, describe(file)) }
+        if file.ownerSignal != 0 {
+            try RestoreCalls.control(fd, 10, UInt64(file.ownerSignal), describe(file))  // F_SETSIG
+        }
+        return fd
+    }
+
+    private func openInode(_ file: OpenFileRecord) throws(LinuxError) -> Int32 {
+        let fd: Int32
+        let flags = UInt64(file.flags & Self.openOnly)
+        if let content = inodes[file.inode], inodeRecords[file.inode]?.kind.hasContent == true {
+            // The same inode, an open file of its own.
+            fd = try RestoreCalls.open("/proc/self/fd/\(content)", rawFlags: flags & ~0o400000)
+        } else {
+            fd = try RestoreCalls.open(describe(file), rawFlags: flags | 0o4000 | 0o400)  // O_NONBLOCK|O_NOCTTY
+        }
+        if file.flags & 0o10000000 == 0, inodeRecords[file.inode]?.kind != .device, file.offset != 0 {
+            try RestoreCalls.seek(fd, to: file.offset, describe(file))
+        }
+        return fd
+    }
+
+    private func openPipeEnd(_ file: OpenFileRecord) throws(LinuxError) -> Int32 {
+        guard let ends = pipeEnds[file.pipe] else { throw .call("pipe2", object: describe(file), .badDescriptor) }
+        let mode = file.flags & 0o3
+        let end = mode == 0 ? ends.read : ends.write
+        if mode < 2, usedEnds.insert(end).inserted { return end }
+        // A further open file on the same end, as /proc/self/fd gives it.
+        return try RestoreCalls.open("/proc/self/fd/\(end)", rawFlags: UInt64(mode))
+    }
+
+    /// Arms the timers and names who is signalled; at the very end, when the tasks exist.
+    ///
+    /// - Parameter outer: TID of the image to the TID that the engine sees.
+    func arm(outer: (Int32) -> Int32) throws(EngineError) {
+        for file in contents.openFiles {
+            guard let fd = openFiles[file.number] else { continue }
+            try EngineError.wrap("set up \(describe(file))") { () throws(LinuxError) in
+                if file.ownerID != 0 {
+                    let id = file.ownerID < 0 ? -outer(-file.ownerID) : outer(file.ownerID)
+                    try RestoreCalls.setOwner(of: fd, kind: file.ownerKind, id: id)
+                }
+                guard file.kind == .timerfd else { return }
+                try RestoreCalls.setTimer(
+                    fd, value: file.timer.valueNanoseconds, interval: file.timer.intervalNanoseconds)
+                if file.timer.ticks != 0 { try RestoreCalls.setTicks(fd, file.timer.ticks) }
+            }
+        }
+    }
+}

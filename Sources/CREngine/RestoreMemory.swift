@@ -1,0 +1,139 @@
+internal import CRImage
+internal import LinuxKit
+
+/// Replaces a stub's address space by one of the image.
+struct RestoreMemory {
+    private static let userEnd: UInt64 = 0x7fff_ffff_f000
+    private static let fixedNoReplace: UInt64 = 0x10_0000
+    private static let privateMapping: UInt64 = 2
+    private static let sharedMapping: UInt64 = 1
+    private static let anonymousMapping: UInt64 = 0x20
+
+    let stub: RestoreStub
+    let space: AddressSpaceRecord
+    let files: RestoreFiles
+    /// This kernel's `[vdso]`, `[vvar]`, `[vvar_vclock]` in the stub, ascending.
+    let specials: [Mapping]
+    /// Whether this kernel's vDSO takes the place of the image's.
+    let movesVdso: Bool
+    private(set) var notes: [String] = []
+
+    init(stub: RestoreStub, space: AddressSpaceRecord, files: RestoreFiles, specials: [Mapping], movesVdso: Bool) {
+        self.stub = stub
+        self.space = space
+        self.files = files
+        self.specials = specials
+        self.movesVdso = movesVdso
+    }
+
+    /// Where this kernel's vDSO waits in the stub.
+    static func parkedVdso(_ specials: [Mapping], in area: RestoreStub.Area) -> UInt64? {
+        guard let first = specials.first, let vdso = specials.first(where: { $0.name == "[vdso]" }) else { return nil }
+        return area.parking + (vdso.start - first.start)
+    }
+
+    mutating func build() throws(EngineError) {
+        // The vDSO reads its data relative to itself, so both keep their distance.
+        if let first = specials.first {
+            for special in specials {
+                let target = stub.area.parking + (special.start - first.start)
+                try move(special.start, special.sizeBytes, to: target)
+            }
+        }
+        try stub.call(.munmap, [0, stub.area.start], doing: "unmap the stub's memory")
+        try stub.call(
+            .munmap, [stub.area.end, Self.userEnd - stub.area.end], doing: "unmap the stub's memory")
+        for vma in space.vmas { try map(vma) }
+        if movesVdso, let first = specials.first,
+            let start = space.vmas.first(where: { $0.kind == .vdso || $0.kind == .vvar })?.start
+        {
+            for special in specials {
+                let offset = special.start - first.start
+                try move(stub.area.parking + offset, special.sizeBytes, to: start + offset)
+            }
+        }
+        try setMarks()
+    }
+
+    private func move(_ from: UInt64, _ count: UInt64, to target: UInt64) throws(EngineError) {
+        // MREMAP_MAYMOVE|MREMAP_FIXED
+        try stub.call(.mremap, [from, count, count, 3, target], doing: "move the kernel's vDSO")
+    }
+
+    private mutating func map(_ vma: VMAValue) throws(EngineError) {
+        let length = vma.end - vma.start
+        let place = "map 0x\(String(vma.start, radix: 16))-0x\(String(vma.end, radix: 16))"
+        var flags = Self.fixedNoReplace
+        var fd = UInt64.max
+        switch vma.kind {
+        case .anonymous: flags |= Self.privateMapping | Self.anonymousMapping
+        case .vdso:
+            if movesVdso { return }
+            flags |= Self.privateMapping | Self.anonymousMapping
+        case .vvar: return
+        case .privateFile, .sharedFile:
+            flags |= vma.kind == .privateFile ? Self.privateMapping : Self.sharedMapping
+            guard let descriptor = files.inodes[vma.inode] else {
+                throw .image("VMA 0x\(String(vma.start, radix: 16))", why: "its file was not opened")
+            }
+            fd = UInt64(descriptor)
+        }
+        if vma.flags.contains(.growsDown) { flags |= 0x100 }
+        if vma.flags.contains(.noReserve) { flags |= 0x4000 }
+        let address = try stub.call(
+            .mmap, [vma.start, length, UInt64(vma.protection), flags, fd, vma.fileOffset], doing: place)
+        // Kernels before 4.17 take the address as a hint.
+        guard address == vma.start else { throw .derailed(task: stub.tid, "\(place): the kernel took another address") }
+        for (flag, advice) in [
+            (VMAValue.Flags.dontFork, UInt64(10)), (.dontDump, 16), (.wipeOnFork, 18), (.mergeable, 12),
+            (.hugePages, 14), (.noHugePages, 15), (.sequentialReads, 2), (.randomReads, 1),
+        ] where vma.flags.contains(flag) {
+            if let errno = try stub.attempt(.madvise, [vma.start, length, advice]) {
+                notes.append("madvise \(advice) of a range of process \(stub.tid) failed: \(errno)")
+            }
+        }
+        if !vma.name.isEmpty {
+            let name = try stub.put(text: vma.name)
+            // PR_SET_VMA, PR_SET_VMA_ANON_NAME; kernels before 5.17 have no names.
+            _ = try stub.attempt(.prctl, [0x53564d41, 0, vma.start, length, name])
+        }
+    }
+
+    /// mlock(2), once the content is in.
+    mutating func lock() throws(EngineError) {
+        for vma in space.vmas where vma.flags.contains(.locked) {
+            if let errno = try stub.attempt(.mlock, [vma.start, vma.end - vma.start]) {
+                notes.append("memory of process \(stub.tid) could not be locked: \(errno)")
+            }
+        }
+    }
+
+    /// PR_SET_MM_MAP, which needs no capability but for the program's file.
+    private mutating func setMarks() throws(EngineError) {
+        let auxiliary = space.auxiliaryVector
+        let vector = try stub.put(words: auxiliary, at: 256)
+        let executable = files.inodes[space.executable]
+        func structure(_ fd: Int32?) -> [UInt64] {
+            [
+                space.startCode, space.endCode, space.startData, space.endData, space.startBreak, space.programBreak,
+                space.startStack, space.argumentsStart, space.argumentsEnd, space.environmentStart,
+                space.environmentEnd, auxiliary.isEmpty ? 0 : vector,
+                UInt64(auxiliary.count * 8) | UInt64(UInt32(bitPattern: fd ?? -1)) << 32,
+            ]
+        }
+        let words = structure(executable)
+        let size = UInt64(words.count * 8)
+        var failure = try stub.attempt(.prctl, [35, 14, try stub.put(words: words), size, 0])
+        if failure != nil, executable != nil {
+            let first = failure
+            failure = try stub.attempt(.prctl, [35, 14, try stub.put(words: structure(nil)), size, 0])
+            if failure == nil {
+                notes.append(
+                    "/proc/\(stub.tid)/exe shows the engine's program: PR_SET_MM_EXE_FILE failed with \(first.map { "\($0)" } ?? "")")
+            }
+        }
+        if let failure {
+            notes.append("the marks of process \(stub.tid) (heap, arguments) could not be set: PR_SET_MM gave \(failure)")
+        }
+    }
+}

@@ -1,0 +1,28 @@
+/// How to restore.
+public struct RestoreOptions: Sendable {
+    /// Restore in a PID namespace of its own, so that the image's PIDs are free whatever runs on the host.
+    public var newPidNamespace = false
+    /// Reasons of the taxonomy whose checks are skipped, so that the lab can measure which checks are too strict.
+    public var forced: Set<String> = []
+    /// Whether the tasks go on when the engine ends.
+    public var detach = false
+    /// Blocked signals that end the restore early.
+    public var wakeups: UInt64 = 0
+
+    public init() {}
+}
+
+/// A tree that runs again.
+public struct RestoredTree: Sendable {
+    /// PID of the root process as the engine sees it.
+    public var pid: Int32
+    /// PID to wait for: the root's, or that of its namespace's first process, which ends with the root's status.
+    public var waitPid: Int32
+    public var taskCount: Int
+    public var pageCount: UInt64
+    public var imageBytes: UInt64
+    /// Phase and how long it took, in order.
+    public var milliseconds: [(phase: String, value: UInt64)]
+    /// What could not be given back exactly, one sentence each.
+    public var notes: [String]
+}

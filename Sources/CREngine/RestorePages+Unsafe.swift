@@ -1,0 +1,93 @@
+internal import CRImage
+internal import LinuxKit
+
+/// Puts the page runs of an image where they belong.
+final class RestorePages {
+    private let contents: ImageContents
+    private let tree: RestoreTree
+    private let files: RestoreFiles
+    /// Address space to one process that has it.
+    private var owners: [UInt32: Int32] = [:]
+    private var writable: [UInt32: [Range<UInt64>]] = [:]
+    private var skipped: [UInt32: [Range<UInt64>]] = [:]
+    private var sizes: [UInt32: UInt64] = [:]
+    /// `/proc/PID/mem` of the processes whose read-only memory is filled.
+    private var memories: [UInt32: Int32] = [:]
+    private(set) var pageCount: UInt64 = 0
+    /// The pages of each image vDSO, to see whether it is this kernel's.
+    private(set) var pageBytes: UInt64 = 0
+
+    /// - Parameter skipsVdso: Address spaces whose vDSO is the kernel's own, so that its pages stay as they are.
+    init(_ contents: ImageContents, tree: RestoreTree, files: RestoreFiles, skipsVdso: Set<UInt32>) {
+        self.contents = contents
+        self.tree = tree
+        self.files = files
+        for process in contents.processes where !process.isZombie { owners[process.addressSpace] = process.pid }
+        for space in contents.addressSpaces {
+            // Only memory that is writable for the process itself takes process_vm_writev.
+            writable[space.number] = space.vmas.filter { $0.protection & 2 != 0 }.map { $0.start..<$0.end }
+            if skipsVdso.contains(space.number) {
+                skipped[space.number] = space.vmas.filter { $0.kind == .vdso }.map { $0.start..<$0.end }
+            }
+        }
+        for inode in contents.inodes { sizes[inode.number] = inode.sizeBytes }
+    }
+
+    deinit { for fd in memories.values { Files.close(fd) } }
+
+    /// Puts one run.
+    func put(_ run: PageRun, _ bytes: UnsafeRawBufferPointer) throws(EngineError) {
+        pageCount += UInt64(bytes.count / 4096)
+        if let pid = owners[run.target] {
+            try put(run, bytes, pid)
+        } else if let fd = files.inodes[run.target], let size = sizes[run.target] {
+            let count = Int(min(UInt64(bytes.count), size > run.start ? size - run.start : 0))
+            try EngineError.wrap("fill inode \(run.target)") { () throws(LinuxError) in
+                // SAFETY: `count` is at most the run's length.
+                try RestoreCalls.write(fd, at: run.start, UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+            }
+        }
+    }
+
+    private func put(_ run: PageRun, _ bytes: UnsafeRawBufferPointer, _ pid: Int32) throws(EngineError) {
+        let outer = tree.outer(pid)
+        var done = 0
+        while done < bytes.count {
+            let start = run.start + UInt64(done)
+            let rest = UInt64(bytes.count - done)
+            if let hole = skipped[run.target]?.first(where: { $0.contains(start) }) {
+                done += Int(min(rest, hole.upperBound - start))
+                continue
+            }
+            let range = writable[run.target]?.first { $0.upperBound > start }
+            let isWritable = range?.contains(start) ?? false
+            var end = start + rest
+            if let range { end = min(end, isWritable ? range.upperBound : range.lowerBound) }
+            for hole in skipped[run.target] ?? [] where hole.lowerBound > start { end = min(end, hole.lowerBound) }
+            let count = Int(end - start)
+            // SAFETY: `done + count` is at most the run's length, since `end` is at most the run's end.
+            let piece = UnsafeRawBufferPointer(rebasing: bytes[done..<(done + count)])
+            if isWritable {
+                try EngineError.wrap("fill memory", task: pid) { () throws(LinuxError) in
+                    try RemoteMemory.write(outer, [RemoteMemory.Range(start: start, count: count)], from: piece)
+                }
+            } else {
+                // The tracer may write memory that its owner may not.
+                let fd = try memory(run.target, outer, pid)
+                try EngineError.wrap(
+                    "fill read-only memory at 0x\(String(start, radix: 16))", task: pid
+                ) { () throws(LinuxError) in try RestoreCalls.write(fd, at: start, piece) }
+            }
+            done += count
+        }
+    }
+
+    private func memory(_ space: UInt32, _ outer: Int32, _ pid: Int32) throws(EngineError) -> Int32 {
+        if let fd = memories[space] { return fd }
+        let fd = try EngineError.wrap("open the memory of a stub", task: pid) { () throws(LinuxError) in
+            try Files.open("/proc/\(outer)/mem", .readWrite)
+        }
+        memories[space] = fd
+        return fd
+    }
+}

@@ -1,0 +1,258 @@
+internal import CRImage
+internal import CRModel
+internal import LinuxKit
+
+/// What is checked before anything is created.
+///
+/// CPU features are not compared: which of them the workload has latched into its code is not known, and most that differ
+/// do not matter. Only what restore itself cannot do is refused: state that has no place here.
+struct RestorePreflight {
+    let contents: ImageContents
+    let options: RestoreOptions
+    private(set) var notes: [String] = []
+    private var refusals: [Refusal] = []
+
+    init(_ contents: ImageContents, _ options: RestoreOptions) {
+        self.contents = contents
+        self.options = options
+    }
+
+    /// - Throws: `EngineError.refused` for the first check that fails and is not forced; `busy` for a PID in use.
+    mutating func check() throws(EngineError) {
+        representable()
+        extendedState()
+        kernel()
+        files()
+        for refusal in refusals {
+            guard options.forced.contains(refusal.reason) else { throw .refused(refusal) }
+            notes.append("forced past: \(refusal.message)")
+        }
+        if !options.newPidNamespace { try identifiers() }
+    }
+
+    private mutating func refuse(
+        _ reason: Reason, task: Int32? = nil, object: String = "", _ message: String, _ differences: [String] = []
+    ) {
+        refusals.append(
+            Refusal(reason: reason.rawValue, task: task, object: object, message: message, differences: differences))
+    }
+
+    /// What this version can build.
+    private mutating func representable() {
+        var spaces: [UInt32: Int32] = [:]
+        var signals: [UInt32: Int32] = [:]
+        for process in contents.processes where !process.isZombie {
+            if let other = spaces.updateValue(process.pid, forKey: process.addressSpace) {
+                refuse(
+                    .workloadUnsupported, task: process.pid, object: "address space \(process.addressSpace)",
+                    "processes \(other) and \(process.pid) share one address space")
+            }
+            if let other = signals.updateValue(process.pid, forKey: process.signalTable) {
+                refuse(
+                    .workloadUnsupported, task: process.pid, object: "signal table \(process.signalTable)",
+                    "processes \(other) and \(process.pid) share their signal actions")
+            }
+        }
+        shared("descriptor table", \.fileTable)
+        shared("folders", \.fileSystem)
+        for task in contents.tasks {
+            guard let registers = Registers(words: task.registers), registers.is64Bit else {
+                refuse(.workloadUnsupported, task: task.tid, "it runs 32-bit code")
+                continue
+            }
+        }
+    }
+
+    /// clone3(2) can share a table only with the parent.
+    private mutating func shared(_ what: String, _ table: KeyPath<ProcessRecord, UInt32>) {
+        var byPid: [Int32: ProcessRecord] = [:]
+        var seen: Set<UInt32> = []
+        for process in contents.processes where !process.isZombie {
+            byPid[process.pid] = process
+            let isNew = seen.insert(process[keyPath: table]).inserted
+            if !isNew, byPid[process.parent]?[keyPath: table] != process[keyPath: table] {
+                refuse(
+                    .workloadUnsupported, task: process.pid, object: "\(what) \(process[keyPath: table])",
+                    "it shares its \(what) with a process that is not its parent")
+            }
+        }
+    }
+
+    // MARK: CPU
+
+    /// This host's state components.
+    static func destinationLayout() -> XstateTranslation.Layout {
+        var layout: XstateTranslation.Layout = [:]
+        let enabled = CPUID.xcr0
+        for number in UInt32(2)..<63 where enabled >> UInt64(number) & 1 != 0 {
+            if let place = CPUID.component(number) { layout[number] = place }
+        }
+        return layout
+    }
+
+    /// The source's, as it says; else those of every CPU that has been looked at.
+    static func sourceLayout(_ header: ImageHeader) -> XstateTranslation.Layout {
+        guard header.xstateComponents.isEmpty else {
+            let components = header.xstateComponents.map { StateComponent(packed: $0) }
+            return Dictionary(
+                components.map { ($0.number, ($0.offset, $0.sizeBytes)) }, uniquingKeysWith: { first, _ in first })
+        }
+        return [
+            2: (576, 256), 3: (960, 64), 4: (1024, 64), 5: (1088, 64), 6: (1152, 512), 7: (1664, 1024), 9: (2688, 8),
+        ]
+    }
+
+    private mutating func extendedState() {
+        let source = Self.sourceLayout(contents.header)
+        let destination = Self.destinationLayout()
+        var missing: [UInt32: Int32] = [:]
+        var resized: [UInt32: Int32] = [:]
+        for task in contents.tasks {
+            for component in XstateTranslation.componentsInUse(task, layout: source) {
+                if let place = destination[component] {
+                    if place.sizeBytes != source[component]?.sizeBytes { resized[component] = task.tid }
+                } else {
+                    missing[component] = task.tid
+                }
+            }
+        }
+        if let task = missing.values.min() {
+            let names = missing.keys.sorted().map { XstateTranslation.name($0) }
+            refuse(
+                .cpuXstateMissing, task: task,
+                "the task holds register state that this CPU or kernel does not have: \(names.joined(separator: ", "))",
+                names)
+        }
+        if let task = resized.values.min() {
+            let names = resized.keys.sorted().map { XstateTranslation.name($0) }
+            refuse(
+                .cpuXstateSize, task: task,
+                "register state has another size on this CPU: \(names.joined(separator: ", "))", names)
+        }
+        let end: UInt64 = 0x7fff_ffff_f000
+        for space in contents.addressSpaces {
+            guard let vma = space.vmas.last(where: { $0.end > end }) else { continue }
+            refuse(
+                .cpuAddressWidth, object: "VMA 0x\(String(vma.start, radix: 16))",
+                "it lies above what four-level paging reaches")
+        }
+    }
+
+    // MARK: Kernel
+
+    private mutating func kernel() {
+        if Kernel.errno(of: Kernel.attempt(.clone3, 0, 0)) == .notImplemented {
+            refuse(.kernelSyscallMissing, "this kernel has no clone3, so tasks cannot get their PIDs back", ["clone3"])
+        }
+        let registered = contents.tasks.first { $0.rseq.address != 0 }
+        if let registered, Kernel.errno(of: Kernel.attempt(.rseq, 0, 0)) == .notImplemented {
+            refuse(.kernelSyscallMissing, task: registered.tid, "this kernel has no rseq, which the task uses", ["rseq"])
+        }
+        if let large = contents.tasks.first(where: { $0.rseq.sizeBytes > 32 }), !Self.isAtLeast(6, 3) {
+            refuse(
+                .kernelFeatureMissing, task: large.tid,
+                "the task registered an rseq area of \(large.rseq.sizeBytes) bytes; kernels before 6.3 take 32 only",
+                ["rseq-extensible"])
+        }
+    }
+
+    private static func isAtLeast(_ major: Int, _ minor: Int) -> Bool {
+        let numbers = Host.kernelName().release.split { $0 == "." || $0 == "-" }.prefix(2).compactMap { Int($0) }
+        return numbers.count == 2 && (numbers[0], numbers[1]) >= (major, minor)
+    }
+
+    // MARK: Files
+
+    private mutating func files() {
+        for inode in contents.inodes {
+            switch inode.kind {
+            case .regular, .directory, .fifo, .device: checkFile(inode)
+            case .deleted:
+                let parts = inode.path.split(separator: "/").dropLast()
+                checkFolder("/" + parts.joined(separator: "/"), of: "the deleted file \(inode.path)")
+            case .memfd, .sharedMemory: break
+            }
+        }
+        for system in contents.fileSystems {
+            checkFolder(system.workingDirectory, of: "the working directory")
+            if system.root != "/" { checkFolder(system.root, of: "the root directory") }
+        }
+    }
+
+    private mutating func checkFolder(_ path: String, of what: String) {
+        guard let status = try? Files.status(of: path), status.kind == .directory else {
+            refuse(.filesystemMissing, object: path, "the folder of \(what) is not here", [path])
+            return
+        }
+    }
+
+    private mutating func checkFile(_ inode: InodeRecord) {
+        let status: FileStatus
+        do {
+            status = try Files.status(of: inode.path)
+        } catch {
+            refuse(
+                .filesystemMissing, object: inode.path,
+                "the workload uses a file that is not here (\(error.errno.map { "\($0)" } ?? ""))", [inode.path])
+            return
+        }
+        guard status.mode & 0xf000 == inode.mode & 0xf000 else {
+            refuse(.filesystemChanged, object: inode.path, "another kind of file stands at its path", [inode.path])
+            return
+        }
+        if inode.kind == .device, status.specialDevice != inode.device {
+            refuse(.filesystemChanged, object: inode.path, "another device stands at its path", [inode.path])
+        }
+        guard inode.kind == .regular else { return }
+        if inode.isWritten {
+            if status.sizeBytes < inode.sizeBytes {
+                refuse(
+                    .filesystemChanged, object: inode.path,
+                    "it has \(status.sizeBytes) bytes and had \(inode.sizeBytes) at the dump", [inode.path])
+            }
+            return
+        }
+        // Time stamps are not compared: copies of one userland differ in them and in nothing else.
+        if !inode.buildID.isEmpty {
+            let found = Self.buildID(inode.path)
+            if found != inode.buildID {
+                refuse(
+                    .filesystemChanged, object: inode.path, "it is another build of this program or library",
+                    [inode.path, "build-id \(Self.text(inode.buildID)) became \(Self.text(found))"])
+            }
+        } else if status.sizeBytes != inode.sizeBytes {
+            refuse(
+                .filesystemChanged, object: inode.path,
+                "it has \(status.sizeBytes) bytes and had \(inode.sizeBytes) at the dump", [inode.path])
+        }
+    }
+
+    static func buildID(_ path: String) -> [UInt8] {
+        guard let fd = try? Files.open(path, .readOnly) else { return [] }
+        defer { Files.close(fd) }
+        guard let start = try? Files.prefix(of: fd, count: 8192), let file = try? ELFFile(start), let text = file.buildID
+        else { return [] }
+        let digits = Array(text.utf8)
+        return stride(from: 0, to: digits.count - 1, by: 2).compactMap {
+            UInt8(String(decoding: digits[$0...($0 + 1)], as: UTF8.self), radix: 16)
+        }
+    }
+
+    private static func text(_ buildID: [UInt8]) -> String {
+        buildID.prefix(4).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    // MARK: PIDs
+
+    private func identifiers() throws(EngineError) {
+        let wanted = contents.processes.map(\.pid) + contents.tasks.map(\.tid)
+        for tid in wanted {
+            // Signal 0 only asks; a thread's TID answers too.
+            let answer = Kernel.attempt(.kill, RestoreStub.word(tid), 0)
+            if Kernel.errno(of: answer) != .noProcess {
+                throw .busy(
+                    "PID \(tid) is in use", task: tid, next: "end what uses it, or restore with --new-pid-namespace")
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+internal import CRImage
+internal import LinuxKit
+
+/// Gives a stub what belongs to a whole process: folders, descriptors, signal actions, limits, timers.
+struct RestoreProcess {
+    let stub: RestoreStub
+    let record: ProcessRecord
+    let contents: ImageContents
+    private(set) var notes: [String] = []
+
+    init(stub: RestoreStub, record: ProcessRecord, contents: ImageContents) {
+        self.stub = stub
+        self.record = record
+        self.contents = contents
+    }
+
+    /// Working directory, root and umask.
+    func enterFolders() throws(EngineError) {
+        guard let system = contents.fileSystems.first(where: { $0.number == record.fileSystem }) else { return }
+        let path = try stub.put(text: system.workingDirectory)
+        try stub.call(.chdir, [path], doing: "enter \(system.workingDirectory)")
+        if system.root != "/" {
+            let root = try stub.put(text: system.root)
+            try stub.call(.chroot, [root], doing: "make \(system.root) the root directory")
+        }
+        try stub.call(.umask, [UInt64(system.umask)], doing: "set the umask")
+    }
+
+    /// Puts every open file at its numbers and closes everything else.
+    func fillTable(_ files: RestoreFiles) throws(EngineError) {
+        guard let table = contents.fileTables.first(where: { $0.number == record.fileTable }) else { return }
+        var next: UInt64 = 0
+        for entry in table.entries.sorted(by: { $0.fd < $1.fd }) {
+            guard let source = files.openFiles[entry.openFile] else { continue }
+            let number = UInt64(entry.fd)
+            if number > next { try closeRange(next, number - 1) }
+            try stub.call(
+                .dup3, [UInt64(source), number, entry.closeOnExec ? 0o2000000 : 0], doing: "set up fd \(number)")
+            next = number + 1
+        }
+        try closeRange(next, UInt64(UInt32.max))
+    }
+
+    private func closeRange(_ first: UInt64, _ last: UInt64) throws(EngineError) {
+        try stub.call(.close_range, [first, last, 0], doing: "close the engine's descriptors")
+    }
+
+    /// Signal actions; what the stub has from the engine goes too.
+    ///
+    /// - Precondition: No child of the process ends any more, so that the SIGCHLD flushed here stay away.
+    func setActions() throws(EngineError) {
+        guard let table = contents.signalTables.first(where: { $0.number == record.signalTable }) else { return }
+        let status = try EngineError.wrap("read the stub's signals", task: record.pid) { () throws(LinuxError) in
+            try Procfs.status(stub.outer)
+        }
+        let inherited = status.caughtSignals | status.ignoredSignals
+        // The default action of SIGCHLD is to ignore it: setting it throws away the ones that stubs have left behind.
+        let flush = try stub.put(words: [0, 0, 0, 0])
+        try stub.call(.rt_sigaction, [UInt64(Signals.child), flush, 0, 8], doing: "flush SIGCHLD")
+        for (index, action) in table.actions.enumerated() {
+            let signal = Int32(index + 1)
+            if signal == Signals.kill || signal == Signals.stop { continue }
+            let isDefault = action == SignalActionValue()
+            if isDefault, inherited & Signals.mask([signal]) == 0 { continue }
+            let words = try stub.put(words: [action.handler, action.flags, action.restorer, action.mask])
+            try stub.call(
+                .rt_sigaction, [UInt64(signal), words, 0, 8], doing: "set the action of \(Signals.name(signal))")
+        }
+    }
+
+    /// Limits, adoption of orphans, out-of-memory score: set from outside.
+    mutating func setLimits() throws(EngineError) {
+        let current = (try? Limits.all(of: stub.outer)) ?? []
+        for (number, limit) in record.limits.enumerated() {
+            let wanted = ResourceLimit(soft: limit.soft, hard: limit.hard)
+            if number < current.count, current[number] == wanted { continue }
+            do {
+                try Limits.set(number, of: stub.outer, to: wanted)
+            } catch {
+                let fallback = ResourceLimit(
+                    soft: min(limit.soft, number < current.count ? current[number].hard : limit.soft),
+                    hard: number < current.count ? min(limit.hard, current[number].hard) : limit.hard)
+                try? Limits.set(number, of: stub.outer, to: fallback)
+                notes.append(
+                    "limit \(number) of process \(record.pid) could not be raised to the image's: "
+                        + "\(error.errno.map { "\($0)" } ?? error.description)")
+            }
+        }
+        if record.isSubreaper { try stub.call(.prctl, [36, 1], doing: "adopt orphans") }
+        let score = "/proc/\(stub.outer)/oom_score_adj"
+        if let text = try? Files.text(of: score), Int32(text.filter { $0 != "\n" }) != record.oomScoreAdjustment {
+            do {
+                try Files.write(Array("\(record.oomScoreAdjustment)".utf8), to: score)
+            } catch {
+                notes.append("the out-of-memory score of process \(record.pid) could not be set")
+            }
+        }
+    }
+
+    /// Signals that were on their way; they wait until the mask lets them through.
+    func queueSignals() throws(EngineError) {
+        for siginfo in record.pendingSignals {
+            guard let signal = Self.queueable(siginfo) else { continue }
+            let info = try stub.put(siginfo)
+            try stub.call(
+                .rt_sigqueueinfo, [UInt64(record.pid), UInt64(signal), info], doing: "queue \(Signals.name(signal))")
+        }
+        // The kernel lets only the first task of a process queue any siginfo for the others.
+        for task in contents.tasks where task.process == record.pid {
+            for siginfo in task.pendingSignals {
+                guard let signal = Self.queueable(siginfo) else { continue }
+                let info = try stub.put(siginfo)
+                try stub.call(
+                    .rt_tgsigqueueinfo, [UInt64(record.pid), UInt64(task.tid), UInt64(signal), info],
+                    doing: "queue \(Signals.name(signal))")
+            }
+        }
+    }
+
+    private static func queueable(_ siginfo: [UInt8]) -> Int32? {
+        let signal = Int32(bitPattern: siginfo.half(at: 0))
+        guard signal > 0, signal <= 64, signal != Signals.kill, signal != Signals.stop else { return nil }
+        return signal
+    }
+
+    /// Timers, with the IDs that the workload knows.
+    func createTimers() throws(EngineError) {
+        if !record.timers.isEmpty {
+            // PR_TIMER_CREATE_RESTORE_IDS (6.15): the kernel takes the ID from where it would store it.
+            let takesIDs = try stub.attempt(.prctl, [77, 1, 0, 0, 0]) == nil
+            for timer in record.timers.sorted(by: { $0.id < $1.id }) { try create(timer, takesIDs: takesIDs) }
+            if takesIDs { try stub.call(.prctl, [77, 0, 0, 0, 0], doing: "number timers as usual") }
+        }
+    }
+
+    private func create(_ timer: PosixTimerValue, takesIDs: Bool) throws(EngineError) {
+        // struct sigevent: value, signal, notify, TID
+        let event = try stub.put(
+            words: [
+                timer.value, UInt64(UInt32(bitPattern: timer.signal)) | UInt64(UInt32(bitPattern: timer.notify)) << 32,
+                UInt64(UInt32(bitPattern: timer.notifyTask)), 0, 0, 0, 0, 0,
+            ])
+        let clock = RestoreStub.word(timer.clock)
+        // The kernel counts IDs up from 0 in each process; bound the way for damaged images.
+        for _ in 0...65536 {
+            let place = try stub.put(words: [UInt64(UInt32(bitPattern: timer.id))], at: 128)
+            try stub.call(.timer_create, [clock, event, place], doing: "create timer \(timer.id)")
+            let id = Int32(bitPattern: try stub.remote.read(at: place, count: 4).half(at: 0))
+            if id == timer.id { return }
+            try stub.call(.timer_delete, [RestoreStub.word(id)], doing: "pass over timer ID \(id)")
+            guard !takesIDs, id < timer.id else { break }
+        }
+        throw .derailed(task: record.pid, "timer ID \(timer.id) cannot be had")
+    }
+
+    /// Starts all timers; what expires from now on waits in the queue.
+    func startTimers() throws(EngineError) {
+        for timer in record.timers where timer.valueNanoseconds != 0 || timer.intervalNanoseconds != 0 {
+            let setting = try stub.put(
+                words: RestoreCalls.timerWords(value: timer.valueNanoseconds, interval: timer.intervalNanoseconds))
+            try stub.call(.timer_settime, [RestoreStub.word(timer.id), 0, setting, 0], doing: "start timer \(timer.id)")
+        }
+        for (which, timer) in record.intervalTimers.enumerated() where timer.valueMicroseconds != 0 {
+            let setting = try stub.put(
+                words: [
+                    timer.intervalMicroseconds / 1_000_000, timer.intervalMicroseconds % 1_000_000,
+                    timer.valueMicroseconds / 1_000_000, timer.valueMicroseconds % 1_000_000,
+                ])
+            try stub.call(.setitimer, [UInt64(which), setting, 0], doing: "start interval timer \(which)")
+        }
+    }
+}

@@ -1,0 +1,71 @@
+internal import LinuxKit
+
+/// A task that the engine created and that does nothing but the engine's remote calls until it becomes the one of the
+/// image.
+final class RestoreStub {
+    /// Where the engine's own pages lie in every stub: free in the engine and in every address space of the image.
+    struct Area {
+        var start: UInt64
+        /// Code, then argument pages.
+        static let dataBytes: UInt64 = 7 * 4096
+        /// Where this kernel's vDSO waits while the old address space is removed.
+        static let parkingOffset: UInt64 = 0x10000
+        static let sizeBytes: UInt64 = 0x80000
+
+        var code: UInt64 { start }
+        var data: UInt64 { start + 4096 }
+        var parking: UInt64 { start + Self.parkingOffset }
+        var end: UInt64 { start + Self.sizeBytes }
+    }
+
+    /// TID in the image.
+    let tid: Int32
+    /// TID as the engine sees it.
+    let outer: Int32
+    let remote: RemoteTask
+    let area: Area
+
+    init(tid: Int32, outer: Int32, remote: RemoteTask, area: Area) {
+        self.tid = tid
+        self.outer = outer
+        self.remote = remote
+        self.area = area
+    }
+
+    /// Writes arguments into the argument pages.
+    ///
+    /// - Returns: Their address.
+    func put(_ bytes: [UInt8], at offset: UInt64 = 0) throws(EngineError) -> UInt64 {
+        guard UInt64(bytes.count) + offset <= RestoreStub.Area.dataBytes else {
+            throw .derailed(task: tid, "an argument of \(bytes.count) bytes is longer than the room for it")
+        }
+        try remote.write(bytes, at: area.data + offset)
+        return area.data + offset
+    }
+
+    func put(words: [UInt64], at offset: UInt64 = 0) throws(EngineError) -> UInt64 {
+        try put(words.littleEndianBytes, at: offset)
+    }
+
+    func put(text: String, at offset: UInt64 = 0) throws(EngineError) -> UInt64 {
+        try put(Array(text.utf8) + [0], at: offset)
+    }
+
+    /// Makes a call that must succeed.
+    @discardableResult
+    func call(_ call: SystemCall, _ arguments: [UInt64], doing: String) throws(EngineError) -> UInt64 {
+        let answer = try remote.attempt(call, arguments)
+        if let errno = Kernel.errno(of: answer) { throw .remote(call: call.name, task: tid, errno, doing: doing) }
+        return UInt64(bitPattern: answer)
+    }
+
+    /// Makes a call that may fail.
+    ///
+    /// - Returns: `nil` on success.
+    func attempt(_ call: SystemCall, _ arguments: [UInt64]) throws(EngineError) -> Errno? {
+        Kernel.errno(of: try remote.attempt(call, arguments))
+    }
+
+    /// Sign-extends like C does when an `int` goes into a register.
+    static func word(_ value: Int32) -> UInt64 { UInt64(bitPattern: Int64(value)) }
+}

@@ -1,0 +1,150 @@
+internal import CRImage
+internal import LinuxKit
+
+/// Gives a stub what belongs to one task.
+struct RestoreTask {
+    let stub: RestoreStub
+    let record: TaskRecord
+    let source: XstateTranslation.Layout
+    let destination: XstateTranslation.Layout
+    private(set) var notes: [String] = []
+
+    init(
+        stub: RestoreStub, record: TaskRecord, source: XstateTranslation.Layout, destination: XstateTranslation.Layout
+    ) {
+        self.stub = stub
+        self.record = record
+        self.source = source
+        self.destination = destination
+    }
+
+    /// Everything but what would take away the right to set the rest.
+    mutating func setUp() throws(EngineError) {
+        if record.robustListHead != 0 {
+            try stub.call(
+                .set_robust_list, [record.robustListHead, record.robustListBytes], doing: "set the robust futex list")
+        }
+        try stub.call(.set_tid_address, [record.clearTidAddress], doing: "set the TID address")
+        if record.alternateStack.flags & 2 == 0, record.alternateStack.sizeBytes != 0 {
+            let stack = try stub.put(
+                words: [
+                    record.alternateStack.pointer, UInt64(record.alternateStack.flags & 0x8000_0000),
+                    record.alternateStack.sizeBytes,
+                ])
+            try stub.call(.sigaltstack, [stack, 0], doing: "set the alternate signal stack")
+        }
+        if record.rseq.address != 0 {
+            let rseq = record.rseq
+            try stub.call(
+                .rseq, [rseq.address, UInt64(rseq.sizeBytes), 0, UInt64(rseq.signature)], doing: "register rseq")
+        }
+        let name = try stub.put(record.comm + [0])
+        try stub.call(.prctl, [15, name], doing: "set the name")  // PR_SET_NAME
+        if record.timerSlackNanoseconds != 0 {
+            try stub.call(.prctl, [29, record.timerSlackNanoseconds], doing: "set the timer slack")
+        }
+        if record.scheduling.count >= 48 { try setScheduling() }
+        if record.personality != 0 {
+            try stub.call(.personality, [UInt64(record.personality)], doing: "set the personality")
+        }
+        try setExtendedState()
+    }
+
+    private mutating func setScheduling() throws(EngineError) {
+        guard let current = try? Limits.scheduling(of: stub.outer) else { return }
+        // Size and flags differ between kernels; policy, niceness and priority are what counts.
+        guard Array(current[4..<min(28, current.count)]) != Array(record.scheduling[4..<28]) else { return }
+        var attributes = Array(record.scheduling[..<48])
+        attributes.replaceSubrange(0..<4, with: [48, 0, 0, 0])
+        let place = try stub.put(attributes)
+        if let errno = try stub.attempt(.sched_setattr, [0, place, 0]) {
+            notes.append("the scheduling of task \(record.tid) could not be set: \(errno)")
+        }
+    }
+
+    private func setExtendedState() throws(EngineError) {
+        var template: [UInt8]
+        var hasXsave = true
+        do {
+            template = try Ptrace.registerSet(stub.outer, .extendedState)
+        } catch {
+            hasXsave = false
+            template = []
+        }
+        let bytes = XstateTranslation.translate(
+            record, source: source, destination: destination, template: template, hasXsave: hasXsave)
+        try EngineError.wrap("set the extended state", task: record.tid) { () throws(LinuxError) in
+            try Ptrace.setRegisterSet(stub.outer, hasXsave ? .extendedState : .floatingPoint, bytes)
+        }
+    }
+
+    // MARK: Rights
+
+    /// Credentials and what else ends the engine's freedom; the last remote calls but those that need no right.
+    mutating func dropRights() throws(EngineError) {
+        let wanted = record.credentials
+        let status = try EngineError.wrap("read the stub's credentials", task: record.tid) { () throws(LinuxError) in
+            try Procfs.status(stub.outer)
+        }
+        let sameUsers = status.uids.map { UInt64($0) } == wanted.users && status.gids.map { UInt64($0) } == wanted.groups
+        let sameGroups = status.groups.map { UInt64($0) } == wanted.supplementaryGroups
+        let sameCapabilities =
+            status.capabilitiesInheritable == wanted.inheritable && status.capabilitiesPermitted == wanted.permitted
+            && status.capabilitiesEffective == wanted.effective && status.capabilitiesBounding == wanted.bounding
+            && status.capabilitiesAmbient == wanted.ambient
+        let bits = try stub.call(.prctl, [27], doing: "read the secure bits")
+        if !(sameUsers && sameGroups && sameCapabilities && bits == UInt64(wanted.secureBits)) {
+            try setCredentials(wanted, status, sameUsers: sameUsers, sameGroups: sameGroups)
+        }
+        if wanted.noNewPrivileges {
+            try stub.call(.prctl, [38, 1, 0, 0, 0], doing: "set no_new_privs")
+        }
+        try stub.call(.prctl, [1, RestoreStub.word(record.parentDeathSignal)], doing: "set the parent death signal")
+    }
+
+    private mutating func setCredentials(
+        _ wanted: CredentialsValue, _ status: TaskStatus, sameUsers: Bool, sameGroups: Bool
+    ) throws(EngineError) {
+        let lost = wanted.permitted & ~status.capabilitiesPermitted
+        if lost != 0 {
+            notes.append(
+                "task \(record.tid) had capabilities 0x\(String(lost, radix: 16)), which the engine lacks and cannot give")
+        }
+        for capability in UInt64(0)..<64 where status.capabilitiesBounding & ~wanted.bounding & (1 << capability) != 0 {
+            try stub.call(.prctl, [24, capability, 0, 0, 0], doing: "drop capability \(capability) from the bounding set")
+        }
+        // Changing the users takes away capabilities that the task shall keep unless these bits are set:
+        // SECBIT_NO_SETUID_FIXUP, SECBIT_KEEP_CAPS.
+        try stub.call(.prctl, [28, 0x14], doing: "keep capabilities over the change of users")
+        if !sameGroups {
+            let groups = wanted.supplementaryGroups
+            var bytes: [UInt8] = []
+            for group in groups { bytes += (0..<4).map { UInt8(truncatingIfNeeded: group >> (8 * $0)) } }
+            let list = try stub.put(bytes + [0])
+            try stub.call(.setgroups, [UInt64(groups.count), list], doing: "set the supplementary groups")
+        }
+        if !sameUsers {
+            try stub.call(.setresgid, Array(wanted.groups[0..<3]), doing: "set the group IDs")
+            try stub.call(.setfsgid, [wanted.groups[3]], doing: "set the file system group ID")
+            try stub.call(.setresuid, Array(wanted.users[0..<3]), doing: "set the user IDs")
+            try stub.call(.setfsuid, [wanted.users[3]], doing: "set the file system user ID")
+        }
+        if wanted.secureBits & 0x14 != 0x14 || wanted.secureBits & ~0x14 != 0 {
+            try stub.call(.prctl, [28, UInt64(wanted.secureBits)], doing: "set the secure bits")
+        }
+        let permitted = wanted.permitted & status.capabilitiesPermitted
+        let effective = wanted.effective & permitted
+        // _LINUX_CAPABILITY_VERSION_3, this task; then effective, permitted, inheritable, low halves first.
+        let header = try stub.put(words: [0x2008_0522], at: 512)
+        func low(_ value: UInt64) -> UInt64 { value & 0xffff_ffff }
+        let data = try stub.put(
+            words: [
+                low(effective) | low(permitted) << 32, low(wanted.inheritable) | (effective >> 32) << 32,
+                (permitted >> 32) | (wanted.inheritable >> 32) << 32,
+            ], at: 520)
+        try stub.call(.capset, [header, data], doing: "set the capabilities")
+        for capability in UInt64(0)..<64 where wanted.ambient & permitted & wanted.inheritable & (1 << capability) != 0 {
+            try stub.call(.prctl, [47, 2, capability, 0, 0], doing: "raise ambient capability \(capability)")
+        }
+    }
+}

@@ -1,0 +1,326 @@
+internal import CRImage
+internal import LinuxKit
+
+/// The tasks that a restore has created so far, all of them stubs under ptrace.
+///
+/// Every task is traced with PTRACE_O_EXITKILL: whatever happens to the engine, no half-made task survives it.
+///
+/// - Precondition: All methods run on one thread.
+final class RestoreTree {
+    private static let options: Ptrace.Options = [
+        .markSystemCallStops, .traceFork, .traceVfork, .traceClone, .killOnExit,
+    ]
+
+    /// Live processes and zombies to be, by PID in the image.
+    private(set) var processes: [Int32: RestoreStub] = [:]
+    /// Tasks beside the first of their process, by TID in the image.
+    private(set) var threads: [Int32: RestoreStub] = [:]
+    /// Passing children that hold a PID.
+    private var holders: [Int32: RestoreStub] = [:]
+    /// The first process of a PID namespace of our own.
+    private(set) var namespaceInit: RestoreStub?
+    /// The kernel's special mappings, the same in every stub.
+    private(set) var specials: [Mapping] = []
+    let area: RestoreStub.Area
+    private let contents: ImageContents
+    private let wakeups: UInt64
+    private let isNamespaced: Bool
+
+    init(_ contents: ImageContents, wakeups: UInt64, newPidNamespace: Bool) throws(EngineError) {
+        self.contents = contents
+        self.wakeups = wakeups
+        isNamespaced = newPidNamespace
+        let own = try EngineError.wrap("read the engine's own mappings") { () throws(LinuxError) in
+            try Procfs.mappingsWithoutFlags(Int32(Kernel.attempt(.getpid)))
+        }
+        area = RestoreStub.Area(start: Self.freeRange(contents.addressSpaces, own))
+    }
+
+    /// A range that is free everywhere, far from where heaps and stacks grow: the lowest from 1 TiB on.
+    static func freeRange(_ spaces: [AddressSpaceRecord], _ own: [Mapping]) -> UInt64 {
+        var taken = spaces.flatMap { $0.vmas.map { $0.start..<$0.end } } + own.map { $0.start..<$0.end }
+        taken.sort { $0.lowerBound < $1.lowerBound }
+        // A little room on both sides, for stacks that grow and for guard gaps.
+        let margin: UInt64 = 16 << 20
+        var candidate: UInt64 = 1 << 40
+        for range in taken where range.upperBound + margin > candidate {
+            if range.lowerBound >= candidate + RestoreStub.Area.sizeBytes + margin { break }
+            candidate = range.upperBound + margin
+        }
+        return candidate
+    }
+
+    /// The TID that the engine sees, of a TID of the image.
+    func outer(_ tid: Int32) -> Int32 { (processes[tid] ?? threads[tid])?.outer ?? tid }
+
+    /// All stubs that will run, first tasks last within their process.
+    var tasks: [RestoreStub] {
+        contents.tasks.reversed().compactMap { processes[$0.tid] ?? threads[$0.tid] }
+    }
+
+    // MARK: Creating
+
+    /// Creates all processes, with their sessions and groups.
+    func create(_ plan: RelationPlan, beforeForks: (RestoreStub) throws(EngineError) -> Void) throws(EngineError) {
+        let root = try createRoot()
+        processes[contents.header.root] = root
+        try beforeForks(root)
+        for step in plan.steps {
+            if let error = FrozenTree.interruption(wakeups) { throw error }
+            try perform(step)
+        }
+    }
+
+    private func createRoot() throws(EngineError) -> RestoreStub {
+        let pid = contents.header.root
+        if !isNamespaced { return try takeOver(spawn([pid]), tid: pid) }
+        try EngineError.wrap("create a PID namespace") { () throws(LinuxError) in try RestoreCalls.unshare(.pid) }
+        let first = try takeOver(spawn([]), tid: 1)
+        if pid == 1 { return first }
+        namespaceInit = first
+        return try fork(first, child: pid, flags: 0, exitSignal: Signals.child)
+    }
+
+    private func spawn(_ pids: [Int32]) throws(EngineError) -> Int32 {
+        do {
+            let spawned = try Spawn.pausedTask(pids: pids)
+            Files.close(spawned.pidfd)
+            return spawned.pid
+        } catch {
+            throw Self.creation(error.errno, pids.first, error)
+        }
+    }
+
+    private static func creation(_ errno: Errno?, _ tid: Int32?, _ error: LinuxError) -> EngineError {
+        if errno == .exists {
+            return .busy(
+                "PID \(tid ?? 0) is in use", task: tid,
+                next: "end what uses it, or restore with --new-pid-namespace")
+        }
+        return .system(error, task: tid, doing: "create the task")
+    }
+
+    /// Seizes a task that waits in pause(2) and gives it the engine's pages.
+    private func takeOver(_ outer: Int32, tid: Int32) throws(EngineError) -> RestoreStub {
+        do {
+            try Ptrace.seize(outer, Self.options)
+            try Ptrace.interrupt(outer)
+        } catch {
+            try? Signals.send(Signals.kill, to: outer)
+            throw .system(error, task: tid, doing: "take over the new task")
+        }
+        try awaitStop(outer, tid)
+        let mappings = try EngineError.wrap("read the new task's mappings", task: tid) { () throws(LinuxError) in
+            try Procfs.mappingsWithoutFlags(outer)
+        }
+        specials = mappings.filter { $0.name == "[vdso]" || $0.name.hasPrefix("[vvar") }
+        let code = mappings.filter { $0.protection.contains(.execute) && $0.name != "[vsyscall]" }
+            .map { RemoteMemory.Range(start: $0.start, count: Int($0.sizeBytes)) }
+        guard let instruction = try RemoteInstruction.findSystemCall(outer, in: code.reversed()) else {
+            throw .derailed(task: tid, "the engine's own code holds no system call instruction")
+        }
+        let remote = try RemoteTask(task: outer, systemCallAddress: instruction)
+        remote.wakeups = wakeups
+        let stub = RestoreStub(tid: tid, outer: outer, remote: remote, area: area)
+        // PROT_READ|PROT_WRITE; MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED_NOREPLACE
+        let bytes = 4096 + RestoreStub.Area.dataBytes
+        try stub.call(.mmap, [area.start, bytes, 3, 0x10_0022, .max, 0], doing: "map the engine's pages")
+        try remote.write(RemoteInstruction.systemCall, at: area.code)
+        try stub.call(.mprotect, [area.code, 4096, 5], doing: "protect the engine's code page")
+        remote.systemCallAddress = area.code
+        try unregisterRseq(stub)
+        return stub
+    }
+
+    /// The engine's own C library has registered rseq, and children inherit that; the kernel would kill a stub whose
+    /// registered memory is gone.
+    private func unregisterRseq(_ stub: RestoreStub) throws(EngineError) {
+        let known: Ptrace.RseqConfiguration?
+        do { known = try Ptrace.rseqConfiguration(stub.outer) } catch { known = nil }
+        if let known {
+            if known.address == 0 { return }
+            try stub.call(
+                .rseq, [known.address, UInt64(known.sizeBytes), 1, UInt64(known.signature)],
+                doing: "take back the engine's own rseq registration")
+            return
+        }
+        // Before 5.13 the kernel does not tell. glibc's area lies near the thread pointer, on a multiple of 32 bytes;
+        // unregistering a wrong address fails and does nothing.
+        for distance in stride(from: Int64(0), to: 8192, by: 32) {
+            for sign in [Int64(1), -1] {
+                let address = (stub.remote.original.fsBase & ~31) &+ UInt64(bitPattern: distance * sign)
+                if try stub.attempt(.rseq, [address, 32, 1, 0x5305_3053]) == nil { return }
+            }
+        }
+    }
+
+    private func awaitStop(_ outer: Int32, _ tid: Int32) throws(EngineError) {
+        let deadline = Deadline(seconds: 30)
+        while true {
+            let status = try EngineError.wrap("wait for the new task", task: tid) { () throws(LinuxError) in
+                try Wait.wait(for: outer, deadline: deadline, wakeups: wakeups).status
+            }
+            switch status {
+            case .stopped(_, event: 128, _): return
+            case .stopped(let signal, event: 0, systemCall: false):
+                try EngineError.wrap("stop the new task", task: tid) { () throws(LinuxError) in
+                    try Ptrace.resume(outer, signal: signal)
+                }
+            case .stopped:
+                try EngineError.wrap("stop the new task", task: tid) { () throws(LinuxError) in
+                    try Ptrace.resume(outer)
+                }
+            case .continued: continue
+            case .exited, .killed: throw .derailed(task: tid, "it ended while it was being created")
+            }
+        }
+    }
+
+    /// Makes a stub fork (or clone) another one, which the kernel attaches to the engine at its birth.
+    private func fork(
+        _ parent: RestoreStub, child: Int32, flags: UInt64, exitSignal: Int32
+    ) throws(EngineError) -> RestoreStub {
+        let isThread = flags & 0x10000 != 0
+        let before = isNamespaced ? try candidates(parent, isThread) : []
+        let tid = try parent.put(words: [UInt64(UInt32(bitPattern: child))], at: 128)
+        // struct clone_args, version 1: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls,
+        // set_tid, set_tid_size
+        let arguments = try parent.put(words: [flags, 0, 0, 0, UInt64(exitSignal), 0, 0, 0, tid, 1])
+        let answer = try parent.remote.attempt(.clone3, [arguments, 80])
+        if let errno = Kernel.errno(of: answer) {
+            throw Self.creation(errno, child, .call("clone3", object: "PID \(child)", errno))
+        }
+        var outer = Int32(truncatingIfNeeded: answer)
+        if isNamespaced {
+            // The answer counts in the new namespace; the newcomer is the one that was not there before.
+            let after = try candidates(parent, isThread)
+            guard let found = after.first(where: { !before.contains($0) }) else {
+                throw .derailed(task: child, "the new task cannot be found below its parent")
+            }
+            outer = found
+        }
+        try awaitStop(outer, child)
+        let remote = try RemoteTask(task: outer, systemCallAddress: area.code)
+        remote.wakeups = wakeups
+        return RestoreStub(tid: child, outer: outer, remote: remote, area: area)
+    }
+
+    private func candidates(_ parent: RestoreStub, _ threads: Bool) throws(EngineError) -> [Int32] {
+        try EngineError.wrap("list the tasks below", task: parent.tid) { () throws(LinuxError) in
+            threads
+                ? try Procfs.tasks(of: parent.outer) : try Procfs.children(of: parent.outer, in: parent.outer)
+        }
+    }
+
+    private func process(_ pid: Int32) throws(EngineError) -> RestoreStub {
+        guard let stub = processes[pid] else { throw .derailed(task: pid, "it was not created") }
+        return stub
+    }
+
+    private func perform(_ step: RelationPlan.Step) throws(EngineError) {
+        switch step {
+        case .fork(let parent, let child):
+            guard let record = contents.processes.first(where: { $0.pid == child }),
+                let above = contents.processes.first(where: { $0.pid == parent })
+            else { throw .image("process \(child)", why: "it or its parent is missing") }
+            var flags: UInt64 = 0
+            if !record.isZombie, record.fileTable == above.fileTable { flags |= 0x400 }  // CLONE_FILES
+            if !record.isZombie, record.fileSystem == above.fileSystem { flags |= 0x200 }  // CLONE_FS
+            processes[child] = try fork(
+                try process(parent), child: child, flags: flags, exitSignal: record.exitSignal)
+        case .newSession(let pid):
+            try process(pid).call(.setsid, [], doing: "found session \(pid)")
+        case .newGroup(let pid):
+            try process(pid).call(.setpgid, [0, 0], doing: "found process group \(pid)")
+        case .join(let pid, let group):
+            try process(pid).call(.setpgid, [0, UInt64(group)], doing: "join process group \(group)")
+        case .hold(let group, let by):
+            let holder = try fork(try process(by), child: group, flags: 0, exitSignal: Signals.child)
+            holders[group] = holder
+            try holder.call(.setpgid, [0, 0], doing: "found process group \(group)")
+        case .drop(let group, let by):
+            guard let holder = holders.removeValue(forKey: group) else { return }
+            try end(holder, status: 9)
+            // __WALL; the status is of no interest.
+            try process(by).call(.wait4, [UInt64(group), 0, 0x4000_0000, 0], doing: "reap a passing child")
+        }
+    }
+
+    /// Creates the other tasks of a process.
+    func createThreads(of pid: Int32) throws(EngineError) {
+        // VM, FS, FILES, SIGHAND, THREAD, SYSVSEM
+        let flags: UInt64 = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000
+        for task in contents.tasks where task.process == pid && task.tid != pid {
+            threads[task.tid] = try fork(try process(pid), child: task.tid, flags: flags, exitSignal: 0)
+        }
+    }
+
+    // MARK: Ending
+
+    /// Ends the processes that the image holds as zombies.
+    func endZombies() throws(EngineError) {
+        for record in contents.processes where record.isZombie {
+            try end(try process(record.pid), status: record.exitStatus)
+        }
+    }
+
+    /// Lets a stub end with a status in the form of wait4(2).
+    private func end(_ stub: RestoreStub, status: Int32) throws(EngineError) {
+        let signal = status & 0x7f
+        if signal == 0 {
+            var registers = stub.remote.original
+            registers.rip = area.code
+            registers.rax = SystemCall.exit_group.rawValue
+            registers.origRax = .max
+            registers.rdi = UInt64(status >> 8 & 0xff)
+            try EngineError.wrap("end a zombie", task: stub.tid) { () throws(LinuxError) in
+                try Ptrace.setRegisters(stub.outer, registers)
+                try Ptrace.resume(stub.outer)
+            }
+        } else {
+            let action = try stub.put(words: [0, 0, 0, 0])
+            if signal != Signals.kill, signal != Signals.stop {
+                try stub.call(.rt_sigaction, [UInt64(signal), action, 0, 8], doing: "set a default action")
+            }
+            try EngineError.wrap("end a zombie", task: stub.tid) { () throws(LinuxError) in
+                // A core file of the stub would be of no use to anyone.
+                try? Limits.set(4, of: stub.outer, to: ResourceLimit(soft: 0, hard: 0))
+                try Ptrace.setSignalMask(stub.outer, ~Signals.mask([signal]))
+                try Signals.send(signal, to: stub.outer)
+                try Ptrace.resume(stub.outer)
+            }
+        }
+        let deadline = Deadline(seconds: 30)
+        while true {
+            let seen = try EngineError.wrap("wait for a zombie", task: stub.tid) { () throws(LinuxError) in
+                try Wait.wait(for: stub.outer, deadline: deadline, wakeups: wakeups).status
+            }
+            switch seen {
+            case .exited, .killed: return
+            case .stopped(let number, event: 0, systemCall: false):
+                try EngineError.wrap("end a zombie", task: stub.tid) { () throws(LinuxError) in
+                    try Ptrace.resume(stub.outer, signal: number)
+                }
+            case .stopped, .continued:
+                try EngineError.wrap("end a zombie", task: stub.tid) { () throws(LinuxError) in
+                    try Ptrace.resume(stub.outer)
+                }
+            }
+        }
+    }
+
+    /// Kills everything that was created. Errors mean that a task is gone already.
+    func destroy() {
+        let all = Array(processes.values) + Array(holders.values) + (namespaceInit.map { [$0] } ?? [])
+        for stub in all { try? Signals.send(Signals.kill, to: stub.outer) }
+        let deadline = Deadline(seconds: 10)
+        for stub in Array(threads.values) + all {
+            while let status = try? Wait.wait(for: stub.outer, deadline: deadline).status {
+                if status.isEnd { break }
+            }
+        }
+        processes = [:]
+        threads = [:]
+        holders = [:]
+    }
+}

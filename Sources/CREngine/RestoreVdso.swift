@@ -1,0 +1,95 @@
+internal import CRImage
+internal import CRModel
+internal import LinuxKit
+
+/// Decides for each address space what becomes of its vDSO, and does it.
+///
+/// Same bytes: this kernel's own vDSO, whose data pages follow it, moves to the image's address. Else the image's vDSO
+/// stays there as ordinary memory and forwards its entry points.
+final class RestoreVdso {
+    private let contents: ImageContents
+    private let specials: [Mapping]
+    private let current: [UInt8]
+    /// Pages of each image vDSO as they come in.
+    private var images: [UInt32: [UInt8]] = [:]
+    private(set) var notes: [String] = []
+    private var said: Set<String> = []
+
+    init(_ contents: ImageContents, specials: [Mapping]) {
+        self.contents = contents
+        self.specials = specials
+        current = Host.vdso()
+    }
+
+    /// Whether the kernel's vDSO may take the place of the image's.
+    ///
+    /// The image's pages come only after its address spaces are mapped, so they cannot be compared in time; the kernel's
+    /// own vDSO is moved when layout and kernel are the same, which leaves only what the kernel patched for the CPU.
+    func canMove(_ number: UInt32) -> Bool {
+        guard let space = contents.addressSpaces.first(where: { $0.number == number }),
+            let vdso = space.vmas.first(where: { $0.kind == .vdso }),
+            let first = specials.first, let own = specials.first(where: { $0.name == "[vdso]" })
+        else { return false }
+        let special = space.vmas.filter { $0.kind == .vdso || $0.kind == .vvar }
+        guard let start = special.first?.start, special.filter({ $0.kind == .vdso }).count == 1 else { return false }
+        let same = vdso.start - start == own.start - first.start && vdso.end - vdso.start == own.sizeBytes
+        return same && contents.header.kernelRelease == Host.kernelName().release && sourceKernel == Host.kernelName().version
+    }
+
+    /// `uname -v` of the source, out of its fingerprint.
+    private var sourceKernel: String { RestoreFingerprint.kernelVersion(contents.header.fingerprint) }
+
+    /// Keeps the bytes of a vDSO that comes by.
+    func keep(_ run: PageRun, _ reader: ImageReader<DescriptorSource>) {
+        guard let space = contents.addressSpaces.first(where: { $0.number == run.target }),
+            let vdso = space.vmas.first(where: { $0.kind == .vdso }), !canMove(run.target)
+        else { return }
+        let end = run.start + UInt64(run.byteCount)
+        guard run.start < vdso.end, end > vdso.start else { return }
+        let from = max(run.start, vdso.start)
+        let to = min(end, vdso.end)
+        var image = images[run.target] ?? [UInt8](repeating: 0, count: Int(vdso.end - vdso.start))
+        let piece = reader.withPageBytes { Array($0[Int(from - run.start)..<Int(to - run.start)]) }
+        image.replaceSubrange(Int(from - vdso.start)..<Int(to - vdso.start), with: piece)
+        images[run.target] = image
+    }
+
+    /// Patches the image's vDSO once its pages are in.
+    func finish(_ record: ProcessRecord, _ tree: RestoreTree) throws(EngineError) {
+        guard let image = images[record.addressSpace], let stub = tree.processes[record.pid],
+            let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace }),
+            let vdso = space.vmas.first(where: { $0.kind == .vdso })
+        else { return }
+        guard let base = RestoreMemory.parkedVdso(specials, in: tree.area) else {
+            throw .refused(
+                Refusal(
+                    reason: "kernel.vdso", task: record.pid, object: "[vdso]",
+                    message: "this kernel gives no vDSO to forward to"))
+        }
+        let plan = try EngineError.wrap("forward the vDSO", task: record.pid) { () throws(LinuxError) in
+            try VdsoForwarding.plan(old: image, new: current, newBase: base)
+        }
+        let fd = try EngineError.wrap("open the memory of a stub", task: record.pid) { () throws(LinuxError) in
+            try Files.open("/proc/\(stub.outer)/mem", .readWrite)
+        }
+        defer { Files.close(fd) }
+        for patch in plan.patches {
+            try EngineError.wrap("forward the vDSO", task: record.pid) { () throws(LinuxError) in
+                try RestoreCalls.write(fd, at: vdso.start + patch.offset, bytes: patch.bytes)
+            }
+        }
+        let untouched = plan.untouched.filter { said.insert($0).inserted }
+        if !untouched.isEmpty {
+            notes.append("vDSO functions without a counterpart here: \(untouched.joined(separator: ", "))")
+        }
+    }
+}
+
+/// What restore asks the source's fingerprint.
+enum RestoreFingerprint {
+    /// `uname -v`; empty when the text cannot be read.
+    static func kernelVersion(_ text: String) -> String {
+        guard let value = try? JSONParser.parse(text) else { return "" }
+        return value["kernel"]?["version"]?.text ?? ""
+    }
+}
