@@ -11,11 +11,14 @@ struct DecodedFault {
         instruction = Instruction.decode(hex: fault.bytes, address: fault.instructionPointer)
     }
 
-    /// `libc.so.6 (in __strlen_avx2+0x11)`, `an anonymous (JIT) page`.
+    /// `libc.so.6 (in __strlen_avx2+0x11)`, `libc.so.6 at file offset 0x156219`, `an anonymous (JIT) page`.
     var location: String {
-        guard !fault.mapping.isEmpty else { return "an anonymous (JIT) page" }
+        guard !fault.mapping.isEmpty else {
+            return fault.bytes.isEmpty ? "an address that cannot be read" : "an anonymous (JIT) page"
+        }
         let name = fault.mapping.split(separator: "/").last.map(String.init) ?? fault.mapping
-        guard !fault.symbol.isEmpty else {
+        // In a stripped library the nearest exported symbol can be another function, kilobytes away.
+        guard !fault.symbol.isEmpty, (fault.symbolOffset ?? 0) < 0x1000 else {
             return name + (fault.fileOffset.map { " at file offset \(Text.hex($0))" } ?? "")
         }
         return "\(name) (in \(fault.symbol)\(fault.symbolOffset.map { "+\(Text.hex($0))" } ?? ""))"
@@ -47,11 +50,12 @@ struct DecodedFault {
         items.append(
             EvidenceItem(
                 kind: "mapping",
-                text: fault.mapping.isEmpty ? "an anonymous (JIT) page" : fault.mapping + offset + build))
+                text: fault.mapping.isEmpty ? location : fault.mapping + offset + build))
         if !fault.symbol.isEmpty {
             items.append(
                 EvidenceItem(
-                    kind: "symbol", text: fault.symbol + (fault.symbolOffset.map { "+\(Text.hex($0))" } ?? "")))
+                    kind: "symbol",
+                    text: "nearest: " + fault.symbol + (fault.symbolOffset.map { "+\(Text.hex($0))" } ?? "")))
         }
         return items
     }

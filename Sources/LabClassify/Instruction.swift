@@ -3,7 +3,7 @@ public struct Instruction: Hashable, Sendable {
     /// Intel syntax: `vpcmpeqb ymm1, ymm0, ymmword ptr [rdi]`.
     public let text: String
     public let mnemonic: String
-    /// The decoder's name of the extension (`AVX2`, `BMI2`), as people write it.
+    /// The extension as people write it: `AVX2`, `BMI2`, `SSE4.2`.
     public let isaExtension: String
     /// The decoder's finer name (`AVX512BW_256`, `SSE42`).
     public let isaSet: String
@@ -48,11 +48,21 @@ public struct Instruction: Hashable, Sendable {
         if raw.mnemonic == "vpclmulqdq" && raw.isaSet == "AVX" { features.insert("pclmulqdq") }
         features.subtract(InstructionFeatures.baseline)
         return Instruction(
-            text: raw.text, mnemonic: raw.mnemonic, isaExtension: raw.isaExtension, isaSet: raw.isaSet,
-            length: raw.length, requiredFeatures: features.sorted(),
+            text: raw.text, mnemonic: raw.mnemonic, isaExtension: extensionName(raw.isaExtension, raw.isaSet),
+            isaSet: raw.isaSet, length: raw.length, requiredFeatures: features.sorted(),
             requiredState: XState.required(
                 vex: usesVectors && raw.encoding == .vex && !raw.usesMasksOnly,
                 evex: raw.encoding == .evex || raw.usesMasksOnly, isaSet: raw.isaSet))
+    }
+
+    /// The decoder has names of its own for some extensions.
+    private static func extensionName(_ name: String, _ isaSet: String) -> String {
+        let sets = ["SSE4": "SSE4.1", "SSE42": "SSE4.2", "POPCNT": "POPCNT"]
+        let names = [
+            "AVX512EVEX": "AVX-512", "AVX512VEX": "AVX-512", "AVX2GATHER": "AVX2", "AVXAES": "AES",
+            "RDWRFSGS": "FSGSBASE", "ADOX_ADCX": "ADX", "LZCNT": "ABM",
+        ]
+        return sets[isaSet] ?? names[name] ?? name
     }
 
     /// Decodes hexadecimal text without spaces, as ``CRModel/FaultEvidence`` keeps it.

@@ -26,6 +26,9 @@ extension LogPattern {
         line(
             "cpu-xsave-size", ["cpu: CPU xsave", "size mismatch"], .cpuXstateSize,
             "CRIU found another extended-state size on @ than in the dump {}", object: ("size mismatch ", "\n")),
+        line(
+            "cpu-xsave-area", ["FPU xsave area present, but host cpu doesn't support it"], .cpuXstateMissing,
+            "the dump holds extended state (XSAVE), which @ does not have at all"),
         line("cpu-vendor", ["cpu: Unknown cpu vendor"], .cpuVendor, "CRIU does not know the CPU vendor on @"),
         line(
             "cpu-capability-version", ["cpu: Image carries"], .runtimeImageVersion,
@@ -86,6 +89,12 @@ extension LogPattern {
         line(
             "timer-ids", ["Can't create timers, kernel don't give them consequently"], .kernelABIChanged,
             "the kernel on @ numbers POSIX timers in another way"),
+        line(
+            "vdso-bounds", ["vdso: Unexpected rt vDSO area bounds"], .kernelABIChanged,
+            "the kernel on @ lays out its vDSO in a way that CRIU does not know"),
+        line(
+            "kerndat", ["kerndat_", " failed when initializing kerndat"], .kernelFeatureMissing,
+            "CRIU could not find out about the kernel on @: {} failed", object: ("): ", " failed")),
         line("vdso-map", ["Failed to map vdso"], .kernelVDSO, "CRIU could not map the vDSO on @"),
         line("vdso-area", ["vdso: Can't find vDSO area"], .kernelVDSO, "CRIU could not match the vDSO on @"),
         line("vdso-symbols", ["vdso: ", "vdso symtable"], .kernelVDSO, "CRIU could not read the vDSO's symbols on @"),
@@ -154,6 +163,9 @@ extension LogPattern {
         line(
             "file-mode", ["File ", " has bad mode "], .filesystemChanged, "{} on @ has another mode than at dump",
             object: ("File ", " has bad")),
+        line(
+            "file-missing-on-restore", ["Can't open file ", " on restore: No such file or directory"],
+            .filesystemMissing, "{} is not there on @", object: ("Can't open file ", " on restore")),
         line(
             "file-missing", ["files-reg.c", "Can't open file ", "No such file or directory"], .filesystemMissing,
             "{} is not there on @", object: ("Can't open file ", ":")),

@@ -122,7 +122,7 @@ extension LogPattern {
             LogPattern(
                 "runsc-version", "runsc", ["runsc version does not match across checkpoint restore"],
                 .runtimeImageVersion,
-                "the image was written by another runsc version than @ has:{}", object: ("checkpoint restore,", "\n")),
+                "the image was written by another runsc version than @ has: {}", object: ("checkpoint restore,", "\n")),
             LogPattern(
                 "runsc-features-named", "runsc", ["incompatible FeatureSet", "missing features: "], .cpuFeaturesRefused,
                 "runsc compared CPU feature sets and refused on @, missing {}", object: ("missing features: ", "\n")),

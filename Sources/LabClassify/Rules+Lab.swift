@@ -53,10 +53,12 @@ let labRules: [Rule] = [
             evidence: [EvidenceItem(kind: "runtime-log", text: text)])
     },
     Rule(name: "image-damaged") { context in
-        // The engine's exit status for an image that it cannot read; its versions are a rule of their own.
-        guard context.isNative, context.stage.stage == .restore, context.stage.exitStatus == 66,
-            !context.texts.contains(where: { $0.holds("version") })
-        else { return nil }
+        // The engine has an exit status for an image that it cannot read, whose versions are a rule of their own; CRIU
+        // says how its reading ended.
+        let native =
+            context.isNative && context.stage.exitStatus == 66 && !context.texts.contains { $0.holds("version") }
+        let criu = context.log.errors.first.map { $0.holds("criu/image.c") && $0.holds("Unexpected EOF") } ?? false
+        guard context.stage.stage == .restore, native || criu else { return nil }
         return Diagnosis(
             rule: "image-damaged", reason: .harnessImage, confidence: .supported,
             summary: "the image that reached \(context.place) is cut or damaged",

@@ -34,6 +34,11 @@ struct LogLineTests {
             ("cpu-all", "cpu: CPU capabilities do not match run time", .cpuFeaturesRefused),
             ("cpu-xfeatures", "cpu: CPU xfeatures has unsupported bits (0xe0)", .cpuXstateMissing),
             ("cpu-xsave-size", "cpu: CPU xsave size mismatch (832/2696)", .cpuXstateSize),
+            (
+                "cpu-xsave-area", "x86: FPU xsave area present, but host cpu doesn't support it", .cpuXstateMissing
+            ),
+            ("vdso-bounds", "vdso: Unexpected rt vDSO area bounds", .kernelABIChanged),
+            ("kerndat", "kerndat_has_nftables_concat failed when initializing kerndat.", .kernelFeatureMissing),
             ("cpu-vendor", "cpu: Unknown cpu vendor 7", .cpuVendor),
             ("cpu-capability-version", "cpu: Image carries unknown capability version 3", .runtimeImageVersion),
             ("cpu-fpu-registers", "Can't set FPU registers for 306: Invalid argument", .cpuXstateSize),
@@ -101,6 +106,10 @@ struct LogLineTests {
             ("file-build-id", "File usr/lib/libc.so.6 has bad build-ID", .filesystemChanged),
             ("file-size", "File run/utmp has bad size 1536 (expect 2688)", .filesystemChanged),
             ("file-mode", "File run/utmp has bad mode 0100644 (expect 0100600)", .filesystemChanged),
+            (
+                "file-missing-on-restore", "Can't open file data/f on restore: No such file or directory",
+                .filesystemMissing
+            ),
             ("mount-no-device", "mnt: Can't mount at ./data: No such device", .filesystemType),
             ("mount-missing", "mnt: Can't mount at ./data: No such file or directory", .filesystemMountMissing),
             ("mount-fuse", "/mnt/f is a fuse mount but not external", .filesystemType),
@@ -125,7 +134,7 @@ struct LogLineTests {
         + [
             Case(
                 "criu-file-missing",
-                "(00.029087)  12: Error (criu/files-reg.c:2176): Can't open file usr/bin/x on restore: "
+                "(00.029087)  12: Error (criu/files-reg.c:2176): Can't open file usr/bin/x: "
                     + "No such file or directory", .filesystemMissing),
             Case(
                 "runsc-version",
