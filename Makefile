@@ -10,7 +10,7 @@ SWIFT_BUILD := swift build -c release --explicit-target-dependency-import-check 
 WORKLOADS := .build/workloads
 
 # The decoder is for the lab; the others build, unpack and check disk images. QEMU itself comes with `crlab images`.
-PACKAGES := libzydis-dev libsqlite3-dev gcc make apt dpkg xz-utils zstd lz4 gzip e2fsprogs kmod fakeroot \
+PACKAGES := libzydis-dev libsqlite3-dev gcc make apt dpkg xz-utils zstd lz4 gzip e2fsprogs kmod \
     debian-archive-keyring python3-jsonschema libxml2-utils
 
 .PHONY: help setup build workloads images run kernels test bench soak fuzz check format clean

@@ -1,3 +1,4 @@
+import CRModel
 import Foundation
 import SystemPackage
 

@@ -1,3 +1,4 @@
+import CRModel
 import SystemPackage
 
 /// Makes an ext4 file system from a folder, without root: `mkfs.ext4 -d` copies the files, `debugfs` then gives them to

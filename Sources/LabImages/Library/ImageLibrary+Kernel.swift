@@ -1,3 +1,4 @@
+import CRModel
 import SystemPackage
 
 extension ImageLibrary {
@@ -5,7 +6,12 @@ extension ImageLibrary {
     ///
     /// - Throws: `ImagesError`; `.suiteUnavailable` and `.packageUnavailable` mean that the mirror does not hold it.
     public func kernel(named name: String) async throws(ImagesError) -> KernelImage {
-        let recipe = try recipes.kernel(named: name)
+        try await kernel(recipes.kernel(named: name))
+    }
+
+    /// A kernel by a recipe that need not be a file.
+    public func kernel(_ recipe: KernelRecipe) async throws(ImagesError) -> KernelImage {
+        let name = recipe.name
         let wish: ModuleWish
         if let own = recipe.modules { wish = own } else { wish = try recipes.modules.get() }
         var plan = Plan(kind: .kernel, name: name, identity: recipe.identity(wish))

@@ -1,3 +1,4 @@
+import CRModel
 public import SystemPackage
 
 extension ImageLibrary {
@@ -9,7 +10,12 @@ extension ImageLibrary {
     /// - Parameter workloads: A folder whose content is copied to ``workloadsPath``; `nil` for none.
     /// - Throws: `ImagesError`; `.suiteUnavailable` and `.packageUnavailable` mean that the mirror does not hold it.
     public func userland(named name: String, workloads: FilePath?) async throws(ImagesError) -> Userland {
-        let recipe = try recipes.userland(named: name)
+        try await userland(recipes.userland(named: name), workloads: workloads)
+    }
+
+    /// A userland by a recipe that need not be a file.
+    public func userland(_ recipe: UserlandRecipe, workloads: FilePath?) async throws(ImagesError) -> Userland {
+        let name = recipe.name
         var plan = Plan(kind: .userland, name: name, identity: recipe.identity)
         if let workloads { plan.inputs["workloads"] = try await contentDigest(of: workloads) }
         let entry: ImageCache.Entry

@@ -1,3 +1,4 @@
+import CRModel
 import Foundation
 public import Logging
 public import SystemPackage

@@ -18,6 +18,13 @@ public struct KernelRecipe: Sendable, Equatable {
     public let modules: ModuleWish?
     /// The recipe's file, for messages.
     public let file: String
+
+    public init(name: String, source: Source, modules: ModuleWish? = nil, file: String) {
+        self.name = name
+        self.source = source
+        self.modules = modules
+        self.file = file
+    }
 }
 
 /// Modules wanted in a guest, by name; dependencies are found, and what is built in is left out.

@@ -1,3 +1,5 @@
+import CRModel
+
 // What a recipe's digest is taken from: everything that shapes the result, in a fixed order, and nothing else, so that a
 // changed comment rebuilds nothing.
 

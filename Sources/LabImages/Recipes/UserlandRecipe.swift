@@ -24,3 +24,13 @@ public struct UserlandRecipe: Sendable, Equatable {
     /// The recipe's file, for messages.
     public let file: String
 }
+
+extension UserlandRecipe {
+    /// A root of the user, taken as it is.
+    ///
+    /// - Parameter root: Absolute path of a folder or a tar file.
+    public init(name: String, root: String, file: String) {
+        self.init(
+            name: name, source: .root(root), exclude: [], links: [:], files: [:], folders: [], slackMiB: 16, file: file)
+    }
+}
