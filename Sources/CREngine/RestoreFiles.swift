@@ -211,8 +211,8 @@ final class RestoreFiles {
         let fd: Int32
         let flags = UInt64(file.flags & Self.openOnly)
         if let content = inodes[file.inode], inodeRecords[file.inode]?.kind.hasContent == true {
-            // The same inode, an open file of its own.
-            fd = try RestoreCalls.open("/proc/self/fd/\(content)", rawFlags: flags & ~0o400000)
+            // The same inode, an open file of its own. O_TMPFILE leaves O_DIRECTORY in the flags.
+            fd = try RestoreCalls.open("/proc/self/fd/\(content)", rawFlags: flags & ~0o600000)
         } else {
             fd = try RestoreCalls.open(describe(file), rawFlags: flags | 0o4000 | 0o400)  // O_NONBLOCK|O_NOCTTY
         }
