@@ -53,7 +53,13 @@ public enum Dump {
         let mask = try EngineError.wrap("block signals") { () throws(LinuxError) in
             try Signals.block(ending + [Signals.child, Signals.pipe])
         }
-        defer { try? Signals.setMask(mask) }
+        defer {
+            // A closed pipe was reported as EPIPE; its signal must not end the engine when the mask is lifted.
+            if mask & Signals.mask([Signals.pipe]) == 0 {
+                _ = Signals.take(Signals.mask([Signals.pipe]), timeoutNanoseconds: 0)
+            }
+            try? Signals.setMask(mask)
+        }
         let wakeups = Signals.mask(ending)
         // Before the freeze: it takes longer than many dumps.
         let fingerprint = try text(of: Host.fingerprint(runtimes: ["native": options.engineVersion]))

@@ -73,6 +73,8 @@ extension DumpCollector {
         switch status.kind {
         case .regular, .directory:
             record.kind = .inode
+            // O_TMPFILE (which includes O_DIRECTORY) says how the file was made, not how it is open.
+            if status.kind == .regular { record.flags &= ~0o20200000 }
             let isWritten = record.flags & 3 != 0 && status.kind == .regular
             record.inode = try inode(
                 process: process, link: link, status, openAt: path, object: "fd \(fd)", written: isWritten)
