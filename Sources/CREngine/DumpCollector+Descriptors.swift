@@ -145,11 +145,26 @@ extension DumpCollector {
             record.ownerKind = UInt32(kind)
             record.ownerID = inner
         }
+        if record.kind == .timerfd { try wind(&record, copy, process: process, fd: fd, object) }
         let signal = Kernel.attempt(.fcntl, Kernel.number(copy), 11)  // F_GETSIG
         record.ownerSignal = Kernel.errno(of: signal) == nil ? Int32(signal) : 0
         if record.kind == .eventfd, !info.eventfdShowsSemaphore {
             record.eventIsSemaphore = try EventfdProbe.isSemaphore(copy, count: record.eventCount, process, object)
         }
+    }
+
+    /// Reads a timerfd that repeats and has expired: the kernel winds it up again only when somebody asks.
+    private func wind(
+        _ record: inout OpenFileRecord, _ copy: Int32, process: Int32, fd: Int32, _ object: String
+    ) throws(EngineError) {
+        guard record.timer.valueNanoseconds == 0, record.timer.intervalNanoseconds > 0 else { return }
+        let timer = try EngineError.wrap("read \(object)", task: process) { () throws(LinuxError) in
+            try Files.windTimer(copy)
+            return try Procfs.descriptorInfo(process, fd).timer
+        }
+        guard let timer else { return }
+        record.timer.ticks = timer.ticks
+        record.timer.valueNanoseconds = timer.valueNanoseconds
     }
 
     /// Finds which open file each epoll instance watches, now that all are known.

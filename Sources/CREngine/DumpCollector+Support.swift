@@ -44,8 +44,12 @@ extension DumpCollector {
                 throw refuse(
                     process.pid, "namespace \(found[name] ?? name)", "it is in another namespace than the root process")
             }
-            if let children = try? Files.link("/proc/\(process.pid)/ns/pid_for_children"), children != found["pid"] {
-                throw refuse(process.pid, "namespace \(children)", "its children go to another PID namespace")
+            // The link cannot be read while the namespace for the children has no process yet.
+            let children = try? Files.link("/proc/\(process.pid)/ns/pid_for_children")
+            if children != found["pid"] {
+                throw refuse(
+                    process.pid, "namespace \(children ?? "pid_for_children")",
+                    "its children go to another PID namespace")
             }
             if process.stat.terminal != 0 {
                 throw refuse(

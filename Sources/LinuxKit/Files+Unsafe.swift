@@ -272,6 +272,16 @@ public enum Files {
         return Kernel.errno(of: answer) == nil ? (owner.0, owner.1) : (0, 0)
     }
 
+    /// timerfd_gettime(2), for its effect: a repeating timer that has expired counts what it missed and runs again.
+    public static func windTimer(_ fd: Int32) throws(LinuxError) {
+        var setting: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        // SAFETY: struct itimerspec is four words.
+        let answer = withUnsafeMutablePointer(to: &setting) {
+            Kernel.attempt(.timerfd_gettime, Kernel.number(fd), Kernel.number(UnsafeRawPointer($0)))
+        }
+        if let errno = Kernel.errno(of: answer) { throw .call("timerfd_gettime", object: "fd \(fd)", errno) }
+    }
+
     /// A pipe; both ends close-on-exec.
     public static func pipe(nonBlocking: Bool = false) throws(LinuxError) -> (read: Int32, write: Int32) {
         var pair: (Int32, Int32) = (-1, -1)
