@@ -243,8 +243,10 @@ final class RestoreFiles {
                     try RestoreCalls.setOwner(of: fd, kind: file.ownerKind, id: id)
                 }
                 guard file.kind == .timerfd else { return }
-                try RestoreCalls.setTimer(
-                    fd, value: file.timer.valueNanoseconds, interval: file.timer.intervalNanoseconds)
+                // A periodic timer that has expired stands still until it is read.
+                let interval = file.timer.intervalNanoseconds
+                let value = file.timer.valueNanoseconds == 0 ? interval : file.timer.valueNanoseconds
+                try RestoreCalls.setTimer(fd, value: value, interval: interval)
                 if file.timer.ticks != 0 { try RestoreCalls.setTicks(fd, file.timer.ticks) }
             }
         }

@@ -154,18 +154,22 @@ struct RestoreProcess {
     }
 
     /// Starts all timers; what expires from now on waits in the queue.
+    ///
+    /// A periodic timer that has expired shows no time left until its signal is taken: the kernel starts it again only
+    /// then. Its signal is in the queue, so the next expiry is one interval away.
     func startTimers() throws(EngineError) {
         for timer in record.timers where timer.valueNanoseconds != 0 || timer.intervalNanoseconds != 0 {
+            let value = timer.valueNanoseconds == 0 ? timer.intervalNanoseconds : timer.valueNanoseconds
             let setting = try stub.put(
-                words: RestoreCalls.timerWords(value: timer.valueNanoseconds, interval: timer.intervalNanoseconds))
+                words: RestoreCalls.timerWords(value: value, interval: timer.intervalNanoseconds))
             try stub.call(.timer_settime, [RestoreStub.word(timer.id), 0, setting, 0], doing: "start timer \(timer.id)")
         }
-        for (which, timer) in record.intervalTimers.enumerated() where timer.valueMicroseconds != 0 {
+        for (which, timer) in record.intervalTimers.enumerated() {
+            let interval = timer.intervalMicroseconds
+            let value = timer.valueMicroseconds == 0 ? interval : timer.valueMicroseconds
+            if value == 0 { continue }
             let setting = try stub.put(
-                words: [
-                    timer.intervalMicroseconds / 1_000_000, timer.intervalMicroseconds % 1_000_000,
-                    timer.valueMicroseconds / 1_000_000, timer.valueMicroseconds % 1_000_000,
-                ])
+                words: [interval / 1_000_000, interval % 1_000_000, value / 1_000_000, value % 1_000_000])
             try stub.call(.setitimer, [UInt64(which), setting, 0], doing: "start interval timer \(which)")
         }
     }

@@ -1,0 +1,86 @@
+import CRImage
+import Testing
+
+@testable import CREngine
+
+/// PID, parent, process group, session; a zombie with `Z`.
+private func tree(_ rows: (Int32, Int32, Int32, Int32)..., zombies: Set<Int32> = []) -> ImageContents {
+    var contents = ImageContents()
+    contents.header.root = rows[0].0
+    contents.processes = rows.map { row in
+        var process = ProcessRecord()
+        process.pid = row.0
+        process.parent = row.1
+        process.processGroup = row.2
+        process.session = row.3
+        process.isZombie = zombies.contains(row.0)
+        return process
+    }
+    return contents
+}
+
+struct RelationCase: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let contents: ImageContents
+    let steps: [RelationPlan.Step]
+}
+
+struct RelationPlanTests {
+    static let cases = [
+        RelationCase(
+            testDescription: "a session leader with a child in its group",
+            contents: tree((5, 0, 5, 5), (6, 5, 5, 5)),
+            steps: [.newSession(5), .fork(parent: 5, child: 6), .join(6, group: 5)]),
+        RelationCase(
+            testDescription: "a child with a session of its own",
+            contents: tree((5, 0, 5, 5), (6, 5, 6, 6)),
+            steps: [.newSession(5), .fork(parent: 5, child: 6), .newSession(6)]),
+        RelationCase(
+            testDescription: "a grandchild that stayed in the older session is forked first",
+            contents: tree((5, 0, 5, 5), (6, 5, 6, 6), (7, 6, 5, 5)),
+            steps: [
+                .newSession(5), .fork(parent: 5, child: 6), .fork(parent: 6, child: 7), .newSession(6),
+                .join(7, group: 5),
+            ]),
+        RelationCase(
+            testDescription: "group leaders found their group before others join",
+            contents: tree((5, 0, 5, 5), (6, 5, 7, 5), (7, 5, 7, 5)),
+            steps: [
+                .newSession(5), .fork(parent: 5, child: 6), .fork(parent: 5, child: 7), .newGroup(7),
+                .join(6, group: 7),
+            ]),
+        RelationCase(
+            testDescription: "a group whose founder is gone is held open",
+            contents: tree((5, 0, 5, 5), (6, 5, 9, 5)),
+            steps: [
+                .newSession(5), .fork(parent: 5, child: 6), .hold(group: 9, by: 6), .join(6, group: 9),
+                .drop(group: 9, by: 6),
+            ]),
+        RelationCase(
+            testDescription: "a root that leads no session keeps the engine's",
+            contents: tree((5, 0, 3, 3), (6, 5, 3, 3)),
+            steps: [.fork(parent: 5, child: 6)]),
+        RelationCase(
+            testDescription: "a zombie that led a group still leads it",
+            contents: tree((5, 0, 5, 5), (6, 5, 6, 5), (7, 5, 6, 5), zombies: [6]),
+            steps: [
+                .newSession(5), .fork(parent: 5, child: 6), .fork(parent: 5, child: 7), .newGroup(6),
+                .join(7, group: 6),
+            ]),
+    ]
+
+    @Test("processes come back in an order that gives their relations", arguments: cases)
+    func order(_ c: RelationCase) throws {
+        #expect(try RelationPlan(c.contents).steps == c.steps)
+    }
+
+    @Test("a session whose founder is gone is refused by name")
+    func lostSession() throws {
+        #expect {
+            try RelationPlan(tree((5, 0, 5, 5), (7, 5, 6, 6)))
+        } throws: { error in
+            guard case .refused(let refusal)? = error as? EngineError else { return false }
+            return refusal.reason == "workload-unsupported" && refusal.task == 7 && refusal.object == "session 6"
+        }
+    }
+}
