@@ -24,7 +24,7 @@ help:
 	@echo 'make check    format, architecture, warnings'
 
 setup:
-	@missing=$$(dpkg-query -W -f='$${db:Status-Abbrev} $${Package}\n' $(PACKAGES) 2>&1 | \
+	@missing=$$({ dpkg-query -W -f='$${db:Status-Abbrev} $${Package}\n' $(PACKAGES) 2>&1 || true; } | \
 	    sed -n -e 's/^dpkg-query: no packages found matching //p' -e '/^ii/d' -e 's/^[a-z][a-z]. //p'); \
 	if [ -n "$$missing" ]; then \
 	    echo "installing: "$$missing; \

@@ -1,4 +1,5 @@
 import CRModel
+import Foundation
 import LabRunner
 import LabScenario
 import LabVM
@@ -40,7 +41,7 @@ struct HostJob: Sendable {
     }
 
     /// - Returns: The shell's exit status.
-    func shell(on name: HostName, ofScenario file: FilePath) async throws -> Int {
+    func shell(on name: HostName, ofScenario file: FilePath, command: [String]) async throws -> Int {
         let scenario = try RunControl(installation: try .find()).scenario(at: file)
         guard let spec = scenario.hosts.first(where: { $0.name == name }) else {
             throw RunnerError.unknown(kind: "host", name: name.rawValue, known: scenario.hosts.map(\.name.rawValue))
@@ -50,7 +51,12 @@ struct HostJob: Sendable {
         case .ready(let images, _):
             progress.end()
             return try await session.lab.withGuest(spec, images, consoleFile: nil) { guest in
-                try await RawTerminal.during { try await guest.shell(input: 0, output: 1) }
+                let (rows, columns) = RawTerminal.size
+                return try await RawTerminal.during {
+                    try await guest.shell(
+                        input: STDIN_FILENO, output: STDOUT_FILENO, terminal: Terminal.kind, rows: rows,
+                        columns: columns, command: command)
+                }
             }
         case .unavailable(let failure): throw RunnerError.noHosts(why: failure.summary)
         case nil: throw RunnerError.noHosts(why: "the scenario has no such host")

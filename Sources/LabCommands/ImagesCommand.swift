@@ -45,7 +45,7 @@ struct ImagesCommand: AsyncParsableCommand, Sendable {
 
         func run() async throws {
             try await ExitStatus.guarding {
-                Terminal.answer(ImageTables.entries(await ImageJob().library.list(), format: format.format))
+                Terminal.answer(ImageTables.entries(try await ImageJob().library.list(), format: format.format))
             }
         }
     }

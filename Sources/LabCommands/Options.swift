@@ -1,6 +1,7 @@
-import ArgumentParser
+public import ArgumentParser
 import Foundation
-import LabVM
+public import LabReport
+public import LabVM
 
 /// How a command prints its answer.
 enum AnswerFormat: String, ExpressibleByArgument, CaseIterable, Sendable {
@@ -12,7 +13,9 @@ struct FormatOption: ParsableArguments, Sendable {
     var format: AnswerFormat = .table
 }
 
+// Library types that commands take as arguments.
 extension AcceleratorChoice: ExpressibleByArgument {}
+extension ReportFormat: ExpressibleByArgument {}
 
 /// What every command that boots guests takes.
 struct GuestOptions: ParsableArguments, Sendable {

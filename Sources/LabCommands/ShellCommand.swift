@@ -13,12 +13,15 @@ struct ShellCommand: AsyncParsableCommand, Sendable {
     @Option(help: "The scenario that has the host.")
     var scenario: String = "Scenarios/quickstart.yaml"
 
+    @Argument(parsing: .captureForPassthrough, help: "A command to run in place of the shell.")
+    var command: [String] = []
+
     @OptionGroup var guests: GuestOptions
 
     func run() async throws {
         try await ExitStatus.guarding {
             let status = try await HostJob(accelerator: guests.accelerator)
-                .shell(on: HostName(host), ofScenario: FilePath(scenario))
+                .shell(on: HostName(host), ofScenario: FilePath(scenario), command: command)
             if status != 0 { throw ExitCode(Int32(truncatingIfNeeded: status)) }
         }
     }

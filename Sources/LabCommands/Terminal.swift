@@ -7,6 +7,9 @@ enum Terminal {
     static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 && environment("TERM") != "dumb" }
     static var mayColour: Bool { isInteractive && environment("NO_COLOR") == nil }
 
+    /// The kind of terminal, for whoever draws on it.
+    static var kind: String { environment("TERM") ?? "dumb" }
+
     static func answer(_ text: String) {
         print(text, terminator: text.hasSuffix("\n") ? "" : "\n")
     }

@@ -48,7 +48,7 @@ public struct HostPreparation: Sendable {
         lab: Lab
     ) async -> HostReadiness {
         do {
-            _ = try await lab.resolve(cpu: host.cpu)
+            _ = try lab.resolve(cpu: host.cpu)
         } catch {
             return .unavailable(error.labFailure)
         }
@@ -75,8 +75,12 @@ public struct HostPreparation: Sendable {
             let kernel =
                 if let own {
                     try await library.kernel(
-                        named: name, bzImage: folder.pushing(FilePath(own.bzImage)),
-                        modules: own.modules.map { folder.pushing(FilePath($0)) })
+                        KernelRecipe(
+                            name: name,
+                            source: .files(
+                                bzImage: folder.pushing(FilePath(own.bzImage)).string,
+                                modules: own.modules.map { folder.pushing(FilePath($0)).string }, config: nil),
+                            file: "the scenario"))
                 } else {
                     try await library.kernel(named: name)
                 }
@@ -94,9 +98,9 @@ public struct HostPreparation: Sendable {
         do {
             switch own {
             case .directory(let path), .tar(let path):
-                return .success(
-                    try await library.userland(
-                        named: name, root: folder.pushing(FilePath(path)), workloads: installation.workloads))
+                let recipe = UserlandRecipe(
+                    name: name, root: folder.pushing(FilePath(path)).string, file: "the scenario")
+                return .success(try await library.userland(recipe, workloads: installation.workloads))
             case nil:
                 return .success(try await library.userland(named: name, workloads: installation.workloads))
             }

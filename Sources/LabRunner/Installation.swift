@@ -1,4 +1,4 @@
-import Foundation
+public import Foundation
 public import SystemPackage
 
 /// Where the parts of crlab are: its static guest executables, workloads and recipes.

@@ -31,7 +31,7 @@ public struct LabProbe: Codable, Sendable, Equatable {
             items.append(Item(what: "QEMU", works: true, detail: session.lab.qemuVersion))
             items.append(
                 Item(what: "KVM", works: session.lab.accelerator == .kvm, detail: session.lab.kvmReport))
-            items += await models(session.lab)
+            items += models(session.lab)
             items += await prepared(session)
         } catch let error as any Explained {
             items.append(Item(what: "guests", works: false, detail: error.explanation.line))
@@ -64,12 +64,12 @@ public struct LabProbe: Codable, Sendable, Equatable {
                 : "not root: crengine works in guests only, and the engine tests are skipped")
     }
 
-    private static func models(_ lab: Lab) async -> [Item] {
+    private static func models(_ lab: Lab) -> [Item] {
         var items: [Item] = []
         for model in ["Nehalem", "SandyBridge", "Haswell", "Skylake-Server", "EPYC-Milan"] {
             do {
-                let choice = try await lab.resolve(cpu: model)
-                let lost = choice.reducedFrom
+                let choice = try lab.resolve(cpu: model)
+                let lost = choice.reducedBy
                 items.append(
                     Item(
                         what: "CPU model \(model)", works: true,

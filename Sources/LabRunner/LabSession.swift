@@ -1,9 +1,7 @@
-public import CRModel
 import Foundation
 public import LabImages
 public import LabVM
 public import Logging
-public import SystemPackage
 
 /// What every command that boots guests needs: crlab's parts, the image library, and a QEMU that is known to be good.
 public struct LabSession: Sendable {
