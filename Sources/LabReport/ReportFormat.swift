@@ -1,0 +1,31 @@
+public import CRModel
+
+/// The forms in which a run can be read.
+public enum ReportFormat: String, CaseIterable, Sendable {
+    case table, json, junit, markdown, html
+
+    /// Those that a run's folder holds as files.
+    public static let files: [ReportFormat] = [.json, .junit, .markdown, .html]
+
+    /// Name of the file in the run's folder; the table has one too for whoever wants to keep it.
+    public var fileName: String {
+        switch self {
+        case .table: "table.txt"
+        case .json: "results.json"
+        case .junit: "junit.xml"
+        case .markdown: "summary.md"
+        case .html: "report.html"
+        }
+    }
+
+    /// The whole report as text.
+    public func render(_ results: Results) throws(ReportError) -> String {
+        switch self {
+        case .table: TableReport.render(results)
+        case .json: try ResultsDocument.json(results)
+        case .junit: try JUnitReport.render(results)
+        case .markdown: try SummaryReport.render(results)
+        case .html: try PageReport.render(results)
+        }
+    }
+}

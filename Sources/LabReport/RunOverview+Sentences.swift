@@ -1,0 +1,42 @@
+import CRModel
+
+extension RunOverview {
+    /// How the run as a whole went, for signs and colours; the same order of importance as the exit status.
+    enum Tone: String {
+        case good, bad, incomplete
+    }
+
+    var tone: Tone {
+        if counts.unexpected > 0 || (counts.restored == 0 && counts.misses == 0 && counts.cells > 0) { return .bad }
+        return counts.misses > 0 || counts.cells == 0 ? .incomplete : .good
+    }
+
+    /// The answer in one sentence.
+    var answer: String {
+        if counts.cells == 0 { return "The run has no cells." }
+        if counts.unexpected > 0 {
+            return counts.unexpected == 1
+                ? "One outcome is not as expected." : "\(Words.grouped(counts.unexpected)) outcomes are not as expected."
+        }
+        if counts.restored == 0 { return "Nothing was restored, so the run shows nothing." }
+        if counts.misses > 0 {
+            return "The lab failed in \(Words.count(counts.misses, "cell")); all other outcomes are as expected."
+        }
+        return stated < counts.cells
+            ? "No outcome contradicts its expectation." : "Every outcome is as expected."
+    }
+
+    /// The numbers behind it in one sentence.
+    var numbers: String {
+        var parts = ["\(Words.grouped(counts.restored)) of \(Words.count(counts.cells, "cell")) restored"]
+        if counts.refused > 0 { parts.append("\(Words.grouped(counts.refused)) refused") }
+        if counts.broke > 0 { parts.append("\(Words.grouped(counts.broke)) broke") }
+        if counts.misses > 0 { parts.append(Words.count(counts.misses, "lab failure")) }
+        let main = groups.filter { $0.reason.category != .harness }.map(\.reason.rawValue)
+        let causes = main.isEmpty ? "" : "; causes: " + Words.list(main, limit: 4)
+        return Words.list(parts) + causes + "."
+    }
+
+    /// Cells with an expectation.
+    private var stated: Int { results.cells.count { $0.expectation != nil } }
+}

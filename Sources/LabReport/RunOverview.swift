@@ -1,0 +1,149 @@
+import CRModel
+
+/// What all reports say about a run, worked out once.
+struct RunOverview {
+    let results: Results
+    let counts: RunCounts
+    /// One for each runtime, workload and spec, sorted.
+    let matrices: [Matrix]
+    /// Failed cells by reason; those with unexpected cells first, then the largest.
+    let groups: [ReasonGroup]
+    /// Indices into `results.cells`.
+    let unexpected: [Int]
+    let misses: [Int]
+    let unavailable: [(name: HostName, failure: LabFailure)]
+
+    /// One source × destination table.
+    struct Matrix {
+        let runtime: RuntimeName
+        let workload: WorkloadName
+        let spec: SpecName
+        let sources: [HostName]
+        let destinations: [HostName]
+        let counts: RunCounts
+        fileprivate let places: [Pair: Int]
+
+        /// Index into `results.cells`; `nil` where the run has no such cell.
+        func cell(_ source: HostName, _ destination: HostName) -> Int? {
+            places[Pair(source: source, destination: destination)]
+        }
+
+        /// Whether every cell of it was restored, as far as was expected.
+        var isQuiet: Bool { counts.restored == counts.cells && counts.unexpected == 0 }
+    }
+
+    fileprivate struct Pair: Hashable {
+        let source: HostName
+        let destination: HostName
+    }
+
+    /// All failures with one reason.
+    struct ReasonGroup {
+        let reason: Reason
+        let clusters: [Cluster]
+        var count: Int { clusters.reduce(0) { $0 + $1.cells.count } }
+        var unexpected: Int { clusters.reduce(0) { $0 + $1.unexpected } }
+    }
+
+    /// Failures with one reason and one summary: most likely one cause.
+    struct Cluster {
+        /// The finding of its first cell.
+        let finding: Finding
+        /// Indices into `results.cells`.
+        let cells: [Int]
+        let unexpected: Int
+    }
+
+    init(_ results: Results) {
+        self.results = results
+        counts = RunCounts(results.cells)
+        matrices = Self.matrices(results.cells)
+        groups = Self.groups(results.cells)
+        unexpected = results.cells.indices.filter { results.cells[$0].expected == false }
+        misses = results.cells.indices.filter { results.cells[$0].outcome == nil }
+        unavailable = results.hosts.sorted { $0.key < $1.key }.compactMap { name, host in
+            host.unavailable.map { (name, $0) }
+        }
+    }
+
+    /// Whether names of runtimes and specs tell anything.
+    var hasSeveralRuntimes: Bool { Set(matrices.map(\.runtime)).count > 1 }
+    var hasSpecs: Bool { matrices.contains { $0.spec != .standard } }
+
+    /// Hosts in the order of their names.
+    var hostNames: [HostName] {
+        var names = Set(results.hosts.keys)
+        for matrix in matrices {
+            names.formUnion(matrix.sources)
+            names.formUnion(matrix.destinations)
+        }
+        return names.sorted()
+    }
+
+    /// Cells in a minute of the run; 0 for a run without duration.
+    var cellsPerMinute: Double {
+        results.run.durationSeconds > 0 ? Double(counts.cells) / results.run.durationSeconds * 60 : 0
+    }
+
+    /// What the matrix is called: its workload, with runtime and spec where they tell something.
+    func title(of matrix: Matrix) -> String {
+        var title = matrix.workload.rawValue
+        if hasSeveralRuntimes { title += ", \(matrix.runtime)" }
+        if matrix.spec != .standard { title += ", \(matrix.spec)" }
+        return title
+    }
+
+    /// Whether a cell could not be tried because one of its hosts could not be had.
+    func isUnavailable(_ result: CellResult) -> Bool {
+        result.outcome == nil
+            && (results.hosts[result.cell.source]?.unavailable != nil
+                || results.hosts[result.cell.destination]?.unavailable != nil)
+    }
+
+    private static func matrices(_ cells: [CellResult]) -> [Matrix] {
+        var places: [DumpKey: [Int]] = [:]
+        for (index, result) in cells.enumerated() {
+            let cell = result.cell
+            let key = DumpKey(runtime: cell.runtime, workload: cell.workload, source: "", spec: cell.spec)
+            places[key, default: []].append(index)
+        }
+        return places.sorted { $0.key < $1.key }.map { key, indices in
+            Matrix(
+                runtime: key.runtime, workload: key.workload, spec: key.spec,
+                sources: Set(indices.map { cells[$0].cell.source }).sorted(),
+                destinations: Set(indices.map { cells[$0].cell.destination }).sorted(),
+                counts: RunCounts(indices.map { cells[$0] }),
+                places: Dictionary(
+                    indices.map { (Pair(source: cells[$0].cell.source, destination: cells[$0].cell.destination), $0) },
+                    uniquingKeysWith: { first, _ in first }))
+        }
+    }
+
+    private struct ClusterKey: Hashable {
+        let reason: Reason
+        let summary: String
+    }
+
+    private static func groups(_ cells: [CellResult]) -> [ReasonGroup] {
+        var clusters: [ClusterKey: [Int]] = [:]
+        for (index, result) in cells.enumerated() {
+            guard let finding = result.finding else { continue }
+            clusters[ClusterKey(reason: finding.reason, summary: finding.summary), default: []].append(index)
+        }
+        var groups: [Reason: [Cluster]] = [:]
+        for (key, indices) in clusters {
+            guard let finding = indices.first.flatMap({ cells[$0].finding }) else { continue }
+            let unexpected = indices.count { cells[$0].expected == false }
+            groups[key.reason, default: []].append(Cluster(finding: finding, cells: indices, unexpected: unexpected))
+        }
+        return groups.map { reason, clusters in
+            ReasonGroup(
+                reason: reason,
+                clusters: clusters.sorted {
+                    ($1.unexpected, $1.cells.count, $0.finding.summary)
+                        < ($0.unexpected, $0.cells.count, $1.finding.summary)
+                })
+        }
+        .sorted { ($1.unexpected, $1.count, $0.reason.rawValue) < ($0.unexpected, $0.count, $1.reason.rawValue) }
+    }
+}

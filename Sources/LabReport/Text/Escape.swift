@@ -1,0 +1,119 @@
+/// Every string of a run is hostile: it comes from guests, logs and scenarios. Nothing reaches a report but through
+/// here.
+enum Escape {
+    /// For HTML text and quoted attributes.
+    ///
+    /// Works on scalars, never on characters: to Swift `"` followed by a combining mark is one character that equals
+    /// no quote, while a browser sees the quote.
+    static func html(_ text: String) -> String {
+        guard text.utf8.contains(where: { $0 < 0x20 || htmlSpecial($0) || $0 >= 0x7f }) else { return text }
+        var output = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "&": output.append(contentsOf: "&amp;".unicodeScalars)
+            case "<": output.append(contentsOf: "&lt;".unicodeScalars)
+            case ">": output.append(contentsOf: "&gt;".unicodeScalars)
+            case "\"": output.append(contentsOf: "&quot;".unicodeScalars)
+            case "'": output.append(contentsOf: "&#39;".unicodeScalars)
+            default: output.append(visible(scalar))
+            }
+        }
+        return String(output)
+    }
+
+    /// For XML text and quoted attributes. Line feeds and tabs become references, as attributes would lose them.
+    static func xml(_ text: String) -> String {
+        var output = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "&": output.append(contentsOf: "&amp;".unicodeScalars)
+            case "<": output.append(contentsOf: "&lt;".unicodeScalars)
+            case ">": output.append(contentsOf: "&gt;".unicodeScalars)
+            case "\"": output.append(contentsOf: "&quot;".unicodeScalars)
+            case "'": output.append(contentsOf: "&apos;".unicodeScalars)
+            case "\n": output.append(contentsOf: "&#10;".unicodeScalars)
+            case "\t": output.append(contentsOf: "&#9;".unicodeScalars)
+            // U+FFFE and U+FFFF are no XML characters.
+            case "\u{fffe}", "\u{ffff}": output.append("\u{fffd}")
+            default: output.append(visible(scalar))
+            }
+        }
+        return String(output)
+    }
+
+    /// For one line of Markdown text or a table cell: no markup, no HTML, no line break, no autolink, no mention.
+    static func markdown(_ text: String) -> String {
+        var output = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "&": output.append(contentsOf: "&amp;".unicodeScalars)
+            case "<": output.append(contentsOf: "&lt;".unicodeScalars)
+            case ">": output.append(contentsOf: "&gt;".unicodeScalars)
+            case "@": output.append(contentsOf: "&#64;".unicodeScalars)
+            case "\\", "`", "*", "_", "[", "]", "|", "~", "#", "!", "$":
+                output.append("\\")
+                output.append(scalar)
+            case "\n", "\r", "\t": output.append(" ")
+            default: output.append(visible(scalar))
+            }
+        }
+        return String(output)
+    }
+
+    /// For a code span in Markdown: fenced by more backticks than it holds; `|` would still end a table cell.
+    static func markdownCode(_ text: String) -> String {
+        var longest = 0
+        var current = 0
+        var line = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            current = scalar == "`" ? current + 1 : 0
+            longest = max(longest, current)
+            switch scalar {
+            case "|": line.append(contentsOf: "\\|".unicodeScalars)
+            case "\n", "\r", "\t": line.append(" ")
+            default: line.append(visible(scalar))
+            }
+        }
+        let fence = String(repeating: "`", count: longest + 1)
+        let body = String(line)
+        let padding = body.hasPrefix("`") || body.hasSuffix("`") || body.isEmpty ? " " : ""
+        return fence + padding + body + padding + fence
+    }
+
+    /// For a terminal: no escape sequences. Line feeds stay; tabs become spaces.
+    static func terminal(_ text: String) -> String {
+        guard text.utf8.contains(where: { ($0 < 0x20 && $0 != 0x0a) || $0 >= 0x7f }) else { return text }
+        var output = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            scalar == "\t" ? output.append(contentsOf: "    ".unicodeScalars) : output.append(visible(scalar))
+        }
+        return String(output)
+    }
+
+    /// JSON text for a `<script>` block: a `<` only stands in strings, and there it may be written as an escape, so
+    /// that neither `</script>` nor `<!--` can be formed.
+    static func script(_ json: String) -> String {
+        guard json.utf8.contains(UInt8(ascii: "<")) else { return json }
+        var output = String.UnicodeScalarView()
+        for scalar in json.unicodeScalars {
+            if scalar == "<" { output.append(contentsOf: "\\u003c".unicodeScalars) } else { output.append(scalar) }
+        }
+        return String(output)
+    }
+
+    private static func htmlSpecial(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "&"), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "\""), UInt8(ascii: "'"): true
+        default: false
+        }
+    }
+
+    /// Control characters, and those that turn the direction of what follows, become a visible mark.
+    private static func visible(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
+        switch scalar.value {
+        case 0x09, 0x0a: scalar
+        case 0x00..<0x20, 0x7f..<0xa0, 0x202a...0x202e, 0x2066...0x2069: "\u{fffd}"
+        default: scalar
+        }
+    }
+}
