@@ -164,7 +164,8 @@ extension DumpCollector {
             }
             return number
         }
-        if !record.kind.hasContent { try checkName(path, is: status, of: process, object) }
+        // Another node of the same stateless device is as good, even where /dev was made anew.
+        if !record.kind.hasContent && record.kind != .device { try checkName(path, is: status, of: process, object) }
         record.number = newNumber()
         record.sizeBytes = status.sizeBytes
         record.mode = status.mode
