@@ -1,4 +1,4 @@
-internal import CRImage
+public import CRImage
 internal import CRModel
 internal import LinuxKit
 
@@ -61,7 +61,7 @@ final class RestoreSession {
         do {
             return try body()
         } catch {
-            throw .image(place, why: error.description)
+            throw .unreadable(place, error)
         }
     }
 
@@ -161,9 +161,16 @@ final class RestoreSession {
         end("pages")
         try tree.endZombies()
         for record in live { try tree.createThreads(of: record.pid) }
-        try setUp(tree, files, live, contents)
+        // Stopped ones go first, children before parents: their stop is reported to the parent, which as a stub can still
+        // throw the report away, and nobody runs before they stand still.
+        for record in live.reversed() where record.stopSignal != 0 {
+            try setUp(tree, record, contents)
+            try arm(tree, record)
+            try stop(tree, record, contents)
+        }
+        for record in live where record.stopSignal == 0 { try setUp(tree, record, contents) }
         end("state")
-        try letGo(tree, files, live)
+        try letGo(tree, files, live, contents)
         end("resume")
     }
 
@@ -209,35 +216,32 @@ final class RestoreSession {
     }
 
     private func setUp(
-        _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ contents: ImageContents
+        _ tree: RestoreTree, _ record: ProcessRecord, _ contents: ImageContents
     ) throws(EngineError) {
+        guard let stub = tree.processes[record.pid] else { return }
         let source = RestorePreflight.sourceLayout(contents.header)
         let destination = RestorePreflight.destinationLayout()
-        for record in live {
-            guard let stub = tree.processes[record.pid] else { continue }
-            var process = RestoreProcess(stub: stub, record: record, contents: contents)
-            var tasks: [RestoreTask] = []
-            for task in contents.tasks where task.process == record.pid {
-                guard let taskStub = tree.processes[task.tid] ?? tree.threads[task.tid] else { continue }
-                tasks.append(
-                    RestoreTask(stub: taskStub, record: task, source: source, destination: destination))
-            }
-            for index in tasks.indices { try tasks[index].setUp() }
-            try process.setActions()
-            try process.queueSignals()
-            try process.createTimers()
-            try process.setLimits()
-            for index in tasks.indices { try tasks[index].dropRights() }
-            if let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace }) {
-                try setDumpable(stub, space)
-            }
-            for task in tasks {
-                guard let registers = Registers(words: task.record.registers) else { continue }
-                task.stub.remote.original = registers
-                task.stub.remote.originalMask = task.record.signalMask
-            }
-            notes += process.notes + tasks.flatMap(\.notes)
+        var process = RestoreProcess(stub: stub, record: record, contents: contents)
+        var tasks: [RestoreTask] = []
+        for task in contents.tasks where task.process == record.pid {
+            guard let taskStub = tree.processes[task.tid] ?? tree.threads[task.tid] else { continue }
+            tasks.append(RestoreTask(stub: taskStub, record: task, source: source, destination: destination))
         }
+        for index in tasks.indices { try tasks[index].setUp() }
+        try process.setActions()
+        try process.queueSignals()
+        try process.createTimers()
+        try process.setLimits()
+        for index in tasks.indices { try tasks[index].dropRights() }
+        if let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace }) {
+            try setDumpable(stub, space)
+        }
+        for task in tasks {
+            guard let registers = Registers(words: task.record.registers) else { continue }
+            task.stub.remote.original = registers
+            task.stub.remote.originalMask = task.record.signalMask
+        }
+        notes += process.notes + tasks.flatMap(\.notes)
     }
 
     private func setDumpable(_ stub: RestoreStub, _ space: AddressSpaceRecord) throws(EngineError) {
@@ -246,27 +250,65 @@ final class RestoreSession {
         if space.hugePagesDisabled { try stub.call(.prctl, [41, 1, 0, 0, 0], doing: "disable huge pages") }
     }
 
+    /// Starts a process's timers, takes the engine's pages away, and leaves its tasks ready to be detached.
+    private func arm(_ tree: RestoreTree, _ record: ProcessRecord) throws(EngineError) {
+        guard let stub = tree.processes[record.pid] else { return }
+        for thread in tree.threads.values where thread.process == record.pid { try thread.remote.park() }
+        try RestoreProcess(stub: stub, record: record, contents: ImageContents()).startTimers()
+        // The code page goes with the call that it makes: the task is stopped before it would return there.
+        try stub.call(
+            .munmap, [tree.area.start, 4096 + RestoreStub.Area.dataBytes], doing: "unmap the engine's pages")
+        try stub.remote.park()
+    }
+
+    /// Lets a process go into its job-control stop, and waits until it stands.
+    private func stop(
+        _ tree: RestoreTree, _ record: ProcessRecord, _ contents: ImageContents
+    ) throws(EngineError) {
+        let tasks = contents.tasks.filter { $0.process == record.pid }.map { tree.outer($0.tid) }
+        try EngineError.wrap("stop the process", task: record.pid) { () throws(LinuxError) in
+            try Signals.send(Signals.stop, to: tree.outer(record.pid))
+            for task in tasks { try Ptrace.detach(task) }
+            let deadline = Deadline(seconds: 10)
+            while try !Self.areStopped(tasks) {
+                if deadline.remainingNanoseconds == 0 {
+                    throw .deadline("process \(record.pid) to stop", seconds: deadline.seconds)
+                }
+                // Nobody tells a process that is not the parent; SIGCHLD of others only makes it look sooner.
+                _ = Signals.take(Signals.mask([Signals.child]), timeoutNanoseconds: 1_000_000)
+            }
+        }
+    }
+
+    private static func areStopped(_ tasks: [Int32]) throws(LinuxError) -> Bool {
+        for task in tasks where try Procfs.stat(task).state != "T" { return false }
+        return true
+    }
+
     /// The point of no return: timers start, the engine's pages go, all tasks run.
-    private func letGo(_ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord]) throws(EngineError) {
-        for stub in tree.threads.values { try stub.remote.park() }
-        for record in live {
-            guard let stub = tree.processes[record.pid] else { continue }
-            let process = RestoreProcess(stub: stub, record: record, contents: ImageContents())
-            try process.startTimers()
-        }
+    private func letGo(
+        _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ contents: ImageContents
+    ) throws(EngineError) {
+        let running = live.filter { $0.stopSignal == 0 }
+        for record in running { try arm(tree, record) }
         try files.arm { tree.outer($0) }
-        for record in live {
-            guard let stub = tree.processes[record.pid] else { continue }
-            // The code page goes with the call that it makes: the task is stopped before it would return there.
-            try stub.call(
-                .munmap, [tree.area.start, 4096 + RestoreStub.Area.dataBytes], doing: "unmap the engine's pages")
-            try stub.remote.park()
+        if let first = tree.namespaceInit {
+            try RestoreInit.start(first, root: contents.header.root, detach: options.detach)
         }
-        if let first = tree.namespaceInit { try RestoreInit.start(first, root: live[0].pid, detach: options.detach) }
         files.close()
-        for record in live where record.stopSignal != 0 {
-            try? Signals.send(Signals.stop, to: tree.outer(record.pid))
+        let pids = Set(running.map(\.pid))
+        for task in contents.tasks.reversed() where pids.contains(task.process) {
+            // An error means that the task has been killed meanwhile.
+            try? Ptrace.detach(tree.outer(task.tid))
         }
-        for stub in tree.tasks { try? Ptrace.detach(stub.outer) }
+    }
+}
+
+extension EngineError {
+    /// An image that cannot be read, without advice: `image` has its own.
+    public static func unreadable(_ place: String, _ error: ImageError) -> EngineError {
+        let reason = error.explanation
+        return .image(
+            place, why: reason.what + (reason.place.isEmpty ? "" : " (\(reason.place))") + ": " + reason.why)
     }
 }

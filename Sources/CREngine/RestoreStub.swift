@@ -20,6 +20,8 @@ final class RestoreStub {
 
     /// TID in the image.
     let tid: Int32
+    /// PID in the image of the process that a thread belongs to; `tid` for the first task.
+    var process: Int32
     /// TID as the engine sees it.
     let outer: Int32
     let remote: RemoteTask
@@ -27,6 +29,7 @@ final class RestoreStub {
 
     init(tid: Int32, outer: Int32, remote: RemoteTask, area: Area) {
         self.tid = tid
+        process = tid
         self.outer = outer
         self.remote = remote
         self.area = area

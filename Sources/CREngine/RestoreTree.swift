@@ -53,11 +53,6 @@ final class RestoreTree {
     /// The TID that the engine sees, of a TID of the image.
     func outer(_ tid: Int32) -> Int32 { (processes[tid] ?? threads[tid])?.outer ?? tid }
 
-    /// All stubs that will run, first tasks last within their process.
-    var tasks: [RestoreStub] {
-        contents.tasks.reversed().compactMap { processes[$0.tid] ?? threads[$0.tid] }
-    }
-
     // MARK: Creating
 
     /// Creates all processes, with their sessions and groups.
@@ -251,7 +246,9 @@ final class RestoreTree {
         // VM, FS, FILES, SIGHAND, THREAD, SYSVSEM
         let flags: UInt64 = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000
         for task in contents.tasks where task.process == pid && task.tid != pid {
-            threads[task.tid] = try fork(try process(pid), child: task.tid, flags: flags, exitSignal: 0)
+            let thread = try fork(try process(pid), child: task.tid, flags: flags, exitSignal: 0)
+            thread.process = pid
+            threads[task.tid] = thread
         }
     }
 

@@ -31,17 +31,28 @@ enum DumpCommand {
 
     private static func dump(_ options: DumpOptions, to path: String) throws(EngineError) -> DumpReport {
         if path == "-" { return try Dump.run(options, to: 1, place: "standard output") }
-        let fd: Int32
-        do { fd = try Files.open(path, [.writeOnly, .create, .truncate], mode: 0o600) } catch {
-            throw .output(path, error.errno ?? .inputOutput)
-        }
+        let (fd, isOurs) = try open(path)
         defer { Files.close(fd) }
         do {
             return try Dump.run(options, to: fd, place: path)
         } catch {
-            // Half an image is of no use, and must not be taken for one.
-            try? Files.unlink(path)
+            // Half an image is of no use, and must not be taken for one. What was there before stays: it may be a device.
+            if isOurs { try? Files.unlink(path) }
             throw error
+        }
+    }
+
+    /// - Returns: The descriptor, and whether this call created the file.
+    private static func open(_ path: String) throws(EngineError) -> (fd: Int32, isOurs: Bool) {
+        do throws(LinuxError) {
+            do throws(LinuxError) {
+                return (try Files.open(path, [.writeOnly, .create, .exclusive], mode: 0o600), true)
+            } catch {
+                guard error.errno == .exists else { throw error }
+                return (try Files.open(path, [.writeOnly, .truncate]), false)
+            }
+        } catch {
+            throw .output(path, error.errno ?? .inputOutput)
         }
     }
 

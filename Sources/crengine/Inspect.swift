@@ -38,7 +38,7 @@ enum Inspect {
             while let run = try reader.nextPages() { runs.append(run) }
             return Image(contents: contents, version: reader.version, bytes: reader.byteCount, runs: runs)
         } catch {
-            throw .image(path, why: error.description)
+            throw .unreadable(path, error)
         }
     }
 
