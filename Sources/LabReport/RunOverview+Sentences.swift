@@ -16,7 +16,8 @@ extension RunOverview {
         if counts.cells == 0 { return "The run has no cells." }
         if counts.unexpected > 0 {
             return counts.unexpected == 1
-                ? "One outcome is not as expected." : "\(Words.grouped(counts.unexpected)) outcomes are not as expected."
+                ? "One outcome is not as expected."
+                : "\(Words.grouped(counts.unexpected)) outcomes are not as expected."
         }
         if counts.restored == 0 { return "Nothing was restored, so the run shows nothing." }
         if counts.misses > 0 {

@@ -144,6 +144,12 @@ struct RunOverview {
                         < ($0.unexpected, $0.cells.count, $1.finding.summary)
                 })
         }
-        .sorted { ($1.unexpected, $1.count, $0.reason.rawValue) < ($0.unexpected, $0.count, $1.reason.rawValue) }
+        .sorted { left, right in
+            // Lab failures say nothing about compatibility, so they come after what does.
+            let isLab = (left.reason.category == .harness, right.reason.category == .harness)
+            if isLab.0 != isLab.1 { return isLab.1 }
+            return (right.unexpected, right.count, left.reason.rawValue)
+                < (left.unexpected, left.count, right.reason.rawValue)
+        }
     }
 }

@@ -8,7 +8,7 @@ enum JUnitReport {
         skipped="{{skipped}}" time="{{time}}">
         {{#suites}}
         <testsuite name="{{name}}" tests="{{tests}}" failures="{{failures}}" errors="{{errors}}" \
-        skipped="{{skipped}}" time="{{time}}" timestamp="{{timestamp}}" hostname="{{accelerator}}">
+        skipped="{{skipped}}" time="{{time}}" timestamp="{{timestamp}}">
         {{#cases}}
         <testcase classname="{{classname}}" name="{{name}}" time="{{time}}">
         {{#failure}}
@@ -43,7 +43,6 @@ enum JUnitReport {
             return tally.attributes.merging(
                 [
                     "name": name, "cases": cases, "timestamp": timestamp(results.run.startedAt),
-                    "accelerator": results.run.accelerator,
                 ], uniquingKeysWith: { $1 })
         }
         var values: [String: Any] = total.attributes

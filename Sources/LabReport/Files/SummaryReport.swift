@@ -14,7 +14,7 @@ enum SummaryReport {
 
         | cells | restored | refused | broke | lab failures | unexpected |
         | ---: | ---: | ---: | ---: | ---: | ---: |
-        | {{cells}} | {{restored}} | {{refused}} | {{broke}} | {{misses}} | {{unexpectedCount}} |
+        | {{cells}} | {{restored}} | {{refused}} | {{broke}} | {{missCount}} | {{unexpectedCount}} |
 
         {{#hasUnexpected}}
         ### Not as expected
@@ -101,15 +101,16 @@ enum SummaryReport {
     private static func facts(_ overview: RunOverview) -> [String: Any] {
         let run = overview.results.run
         let counts = overview.counts
-        let mark = switch overview.tone {
-        case .good: "✅"
-        case .bad: "❌"
-        case .incomplete: "⚠️"
-        }
+        let mark =
+            switch overview.tone {
+            case .good: "✅"
+            case .bad: "❌"
+            case .incomplete: "⚠️"
+            }
         return [
             "mark": mark, "title": run.title.isEmpty ? run.scenario : run.title, "answer": overview.answer,
             "numbers": overview.numbers, "cells": counts.cells, "restored": counts.restored,
-            "refused": counts.refused, "broke": counts.broke, "misses": counts.misses,
+            "refused": counts.refused, "broke": counts.broke, "missCount": counts.misses,
             "unexpectedCount": counts.unexpected, "run": Escape.markdownCode(run.id), "scenario": run.scenario,
             "started": run.startedAt, "duration": Words.duration(seconds: run.durationSeconds),
             "boots": Words.count(run.boots, "boot"), "accelerator": Escape.markdownCode(run.accelerator),
@@ -175,7 +176,8 @@ enum SummaryReport {
     }
 
     private static func rest(_ count: Int) -> String {
-        count > listLimit ? "… and \(Words.grouped(count - listLimit)) more; report.html and results.json have all." : ""
+        count > listLimit
+            ? "… and \(Words.grouped(count - listLimit)) more; report.html and results.json have all." : ""
     }
 
     private static func tables(_ overview: RunOverview) -> [String: Any] {
@@ -199,7 +201,8 @@ enum SummaryReport {
 
     private static func table(_ matrix: RunOverview.Matrix, _ cells: [CellResult]) -> String {
         var lines = [
-            "| from \\ to | " + matrix.destinations.map { Escape.markdown($0.rawValue) }.joined(separator: " | ") + " |",
+            "| from \\ to | " + matrix.destinations.map { Escape.markdown($0.rawValue) }.joined(separator: " | ")
+                + " |",
             "| --- |" + String(repeating: " --- |", count: matrix.destinations.count),
         ]
         for source in matrix.sources {

@@ -93,7 +93,8 @@ struct PageData {
             guard let finding else { return -1 }
             if let known = findings[finding] { return known }
             let size = finding.evidence.reduce(0) { $0 + 8 + (table.knows($1.text) ? 0 : $1.text.utf8.count) }
-            let evidence = spend(size)
+            let evidence =
+                spend(size)
                 ? "["
                     + finding.evidence.map { "[\(table.number(of: $0.kind)),\(table.number(of: $0.text))]" }
                     .joined(separator: ",") + "]"

@@ -23,7 +23,11 @@ struct PageMap {
     }
 
     private func part(_ title: String, _ matrices: [RunOverview.Matrix]) -> String {
-        var html = "<section class=part><h3>\(title) <i>\(Words.grouped(matrices.count))</i></h3><div class=cards>\n"
+        // Beyond this many columns a card of the usual width would have to be scrolled.
+        let isLarge = matrices.contains { $0.destinations.count > 8 }
+        var html =
+            "<section class=part><h3>\(title) <i>\(Words.grouped(matrices.count))</i></h3>"
+            + "<div class=\"cards\(isLarge ? " large" : "")\">\n"
         for matrix in matrices { html += card(matrix) }
         return html + "</div></section>\n"
     }
@@ -35,7 +39,8 @@ struct PageMap {
         if matrix.spec != .standard { kind.append(matrix.spec.rawValue) }
         var html = "<article class=card><h4>\(name)"
         if !kind.isEmpty { html += " <small>\(Escape.html(kind.joined(separator: ", ")))</small>" }
-        html += "</h4><p class=sum>\(summary(counts))</p><div class=wide><table class=map aria-label=\"\(name): from "
+        html +=
+            "</h4><p class=sum>\(summary(counts))</p><div class=wide><table class=map aria-label=\"\(name): from "
             + "source host (rows) to destination host (columns)\"><thead><tr><td class=corner>from \\ to</td>"
         for destination in matrix.destinations {
             html += "<th scope=col><span>\(Escape.html(destination.rawValue))</span>"
@@ -68,8 +73,8 @@ struct PageMap {
         if counts.restored == counts.cells, counts.unexpected == 0 { return "all \(counts.cells) restored" }
         var parts: [String] = []
         for verdict in Verdict.allCases where counts.count(of: verdict) > 0 {
-            parts.append(
-                "<span class=\"t \(verdict.letter)\">\(verdict.sign) \(counts.count(of: verdict)) \(verdict.word)</span>")
+            let text = "\(verdict.sign) \(counts.count(of: verdict)) \(verdict.word)"
+            parts.append("<span class=\"t \(verdict.letter)\">\(text)</span>")
         }
         if counts.unexpected > 0 { parts.append("<b class=\"t b\">! \(counts.unexpected) unexpected</b>") }
         return parts.joined(separator: " ")

@@ -77,6 +77,15 @@ extension PageReport {
 
         function apply(state) {
             var active = Object.keys(state).some(function (key) { return key !== "cell" && state[key]; });
+            if (active || narrowed) narrow(state, active);
+            narrowed = active;
+            if (!active) {
+                matches.textContent = cells.length + (cells.length === 1 ? " cell" : " cells")
+                    + "; choose one to see its stages, cause and evidence";
+            }
+        }
+        var narrowed = false;
+        function narrow(state, active) {
             var words = (state.q || "").toLowerCase().split(/\s+/).filter(Boolean);
             var wanted = (state.o || "").split(",").filter(Boolean), count = 0, on = new Uint8Array(cells.length);
             cells.forEach(function (c, i) {
@@ -108,10 +117,15 @@ extension PageReport {
                 group.querySelectorAll(".cluster").forEach(function (cluster) {
                     cluster.hidden = active && !clusterCells(cluster).some(function (i) { return on[i]; });
                 });
+                var fold = group.querySelector(".more");
+                if (fold) {
+                    fold.hidden = !fold.querySelector(".cluster:not([hidden])");
+                    if (active) fold.open = true;
+                }
                 group.hidden = !group.querySelector(".cluster:not([hidden])");
             });
-            matches.textContent = active ? count + " of " + cells.length + (cells.length === 1 ? " cell matches" : " cells match")
-                : cells.length + (cells.length === 1 ? " cell" : " cells") + "; choose one to see its stages, cause and evidence";
+            matches.textContent = count + " of " + cells.length
+                + (cells.length === 1 ? " cell matches" : " cells match");
         }
         var members = null;
         function clusterCells(cluster) {
@@ -211,7 +225,7 @@ extension PageReport {
                 var wanted = S[e[0]] + (e[1] >= 0 ? " (" + S[e[1]] + ")" : "") + (e[3] >= 0 ? ", until " + S[e[3]] : "");
                 panel.append(make("p", {}, [c[EXPECTED] === 0 ? make("span", { class: "tag alarm" }, "! not as expected")
                     : make("span", { class: "tag" }, c[EXPECTED] === 1 ? "as expected" : "not found out"),
-                    " Expected " + wanted + ": " + S[e[2]] + "."]));
+                    " Expected: " + wanted + ", because: " + S[e[2]]]));
             }
             if (c[LABEL] >= 0) panel.append(make("p", {}, "Planted fault: " + S[c[LABEL]]));
             var f = c[FINDING] >= 0 ? data.findings[c[FINDING]] : null;
@@ -271,9 +285,13 @@ extension PageReport {
             a.title = S[c[SOURCE]] + " → " + S[c[DESTINATION]] + ": " + outcomes[c[OUTCOME]][2]
                 + (reason(c) ? " (" + reason(c) + ")" : "") + (c[EXPECTED] === 0 ? ", not as expected" : "");
         });
-        // One stop of the Tab key for each table; arrow keys move inside it.
-        document.querySelectorAll(".map").forEach(function (table) {
-            table.querySelectorAll("tbody a").forEach(function (a, i) { if (i) a.tabIndex = -1; });
+        // One stop of the Tab key for each table, from the moment it is entered; arrow keys move inside it. Preparing all
+        // tables at once would cost a large page half its time to load.
+        document.addEventListener("focusin", function (event) {
+            var table = event.target.closest && event.target.closest(".map");
+            if (!table || table.dataset.ready) return;
+            table.dataset.ready = "yes";
+            table.querySelectorAll("tbody a").forEach(function (a) { if (a !== event.target) a.tabIndex = -1; });
         });
         document.addEventListener("keydown", function (event) {
             if (event.key === "Escape" && current >= 0) { close(); return; }
@@ -293,7 +311,7 @@ extension PageReport {
             target.focus();
         });
         addEventListener("beforeprint", function () {
-            document.querySelectorAll("details.cluster").forEach(function (d) { d.open = true; });
+            document.querySelectorAll("details.cluster, details.more").forEach(function (d) { d.open = true; });
         });
 
         form.hidden = false;
@@ -310,7 +328,10 @@ extension PageReport {
             var state = readState(), target = location.hash.match(/^#c(\d+)$/), cluster = location.hash.match(/^#f\d+$/);
             if (cluster) {
                 var details = document.getElementById(location.hash.slice(1));
-                if (details) { details.open = true; details.scrollIntoView(); }
+                if (details) {
+                    for (var node = details; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+                    details.scrollIntoView();
+                }
             }
             showFilter(state);
             apply(state);

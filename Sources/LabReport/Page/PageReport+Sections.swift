@@ -3,6 +3,8 @@ import CRModel
 extension PageReport {
     /// Bounds what is written out as finished HTML; the script and `results.json` have the rest.
     private static let clustersPerReason = 40
+    /// More than these are folded away at first, so that the next reason stays in sight.
+    private static let clustersInSight = 6
     private static let cellsPerCluster = 100
 
     static func causes(_ overview: RunOverview) throws(ReportError) -> String {
@@ -15,7 +17,14 @@ extension PageReport {
             return [
                 "reason": group.reason.rawValue, "category": group.reason.category.title,
                 "meaning": group.reason.guide.meaning, "total": Words.count(group.count, "cell"),
-                "clusters": Array(clusters.prefix(clustersPerReason)),
+                "clusters": Array(clusters.prefix(clustersInSight)),
+                "more": clusters.count > clustersInSight
+                    ? [
+                        [
+                            "number": clusters.count - clustersInSight,
+                            "folded": Array(clusters[clustersInSight..<min(clusters.count, clustersPerReason)]),
+                        ]
+                    ] : [],
                 "rest": clusters.count > clustersPerReason
                     ? ["… and \(Words.count(clusters.count - clustersPerReason, "more cause")) with this reason."] : [],
             ]
@@ -29,7 +38,6 @@ extension PageReport {
         let cells = overview.results.cells
         let finding = cluster.finding
         let members = cluster.cells.map { cells[$0] }
-        let pairs = Set(members.map { "\($0.cell.source) → \($0.cell.destination)" }).sorted()
         let workloads = Set(members.map(\.cell.workload.rawValue)).sorted()
         let expected = cluster.unexpected == 0 ? members.count { $0.expected == true } : 0
         let state =
@@ -40,15 +48,29 @@ extension PageReport {
         }
         return [
             "number": number, "count": "\(Words.grouped(members.count))", "summary": finding.summary,
-            "confidence": finding.confidence.rawValue, "confidenceMeaning": finding.confidence.meaning,
+            // How sure the lab is of its own failure is nobody's question.
+            "confidences": finding.category == .harness
+                ? [] : [["sure": finding.confidence.rawValue, "meaning": finding.confidence.meaning]],
             "remedy": finding.remedy, "workloads": Words.list(workloads, limit: 12),
-            "pairs": Words.list(pairs, limit: 6), "state": state.isEmpty ? [] : [state],
+            "pairs": pairs(members, overview), "state": state.isEmpty ? [] : [state],
             "alarm": cluster.unexpected > 0, "evidence": Array(evidence), "hasEvidence": !evidence.isEmpty,
             "example": members.first?.cell.id ?? "", "reproduce": members.first?.reproduce ?? "",
             "cells": cluster.cells.prefix(cellsPerCluster).map { ["index": $0, "id": cells[$0].cell.id] },
             "cellsRest": members.count > cellsPerCluster
                 ? ["… and \(Words.grouped(members.count - cellsPerCluster)) more"] : [],
         ]
+    }
+
+    /// From where to where: `a, b → c` where every source met every destination, else the pairs.
+    private static func pairs(_ members: [CellResult], _ overview: RunOverview) -> String {
+        let sources = Set(members.map(\.cell.source.rawValue)).sorted()
+        let destinations = Set(members.map(\.cell.destination.rawValue)).sorted()
+        let pairs = Set(members.map { "\($0.cell.source) → \($0.cell.destination)" }).sorted()
+        guard pairs.count == sources.count * destinations.count else { return Words.list(pairs, limit: 6) }
+        func side(_ names: [String]) -> String {
+            names.count > 2 && names.count == overview.results.hosts.count ? "every host" : Words.list(names, limit: 6)
+        }
+        return "\(side(sources)) → \(side(destinations))"
     }
 
     static func hosts(_ overview: RunOverview) throws(ReportError) -> String {
@@ -105,7 +127,10 @@ extension PageReport {
             ("TSC", cpu.tscKilohertz > 0 ? "\(cpu.tscKilohertz) kHz" : "frequency unknown"),
             ("CPU features (\(cpu.features.count))", cpu.features.joined(separator: " ")),
             ("Kernel", "\(kernel.release) \(kernel.version)"), ("Command line", kernel.commandLine),
-            ("vDSO", kernel.vdso + (kernel.vdsoSymbols.isEmpty ? "" : ": " + kernel.vdsoSymbols.joined(separator: " "))),
+            (
+                "vDSO",
+                kernel.vdso + (kernel.vdsoSymbols.isEmpty ? "" : ": " + kernel.vdsoSymbols.joined(separator: " "))
+            ),
             (
                 "Kernel probes (\(kernel.probe.count))",
                 kernel.probe.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")

@@ -3,10 +3,10 @@ extension PageReport {
 
         :root{color-scheme:light dark;--bg:#fafaf8;--surface:#fff;--ink:#1a1c1f;--soft:#5d6168;--line:#e2e2dc;--faint:#f1f1ec;
         --link:#1a56a8;--r:#1f6b38;--rb:#e4f1e6;--f:#7c4a00;--fb:#fbe8bf;--b:#a5170b;--bb:#fad5cf;--m:#544688;--mb:#e5e1f2;
-        --u:#c01408;--shadow:0 8px 40px #0003;--mono:ui-monospace,SFMono-Regular,"Cascadia Mono","DejaVu Sans Mono",Menlo,monospace}
+        --u:#c01408;--bf:#d99a1c;--bbr:#cf3d2e;--bm:#8777c9;--shadow:0 8px 40px #0003;--mono:ui-monospace,SFMono-Regular,"Cascadia Mono","DejaVu Sans Mono",Menlo,monospace}
         @media (prefers-color-scheme:dark){:root{--bg:#121315;--surface:#1a1c1f;--ink:#e8e8e5;--soft:#9b9fa6;--line:#2e3136;
         --faint:#222529;--link:#84b4f5;--r:#82cf98;--rb:#17301f;--f:#edbd55;--fb:#3b2d0c;--b:#ff9d8f;--bb:#4b1c17;--m:#bdb2f2;
-        --mb:#2b2742;--u:#ff6f5e;--shadow:0 8px 40px #000a}}
+        --mb:#2b2742;--u:#ff6f5e;--bf:#c9952a;--bbr:#e2594a;--bm:#8a7cd0;--shadow:0 8px 40px #000a}}
         *{box-sizing:border-box}
         html{scroll-padding-top:5.5rem;-webkit-text-size-adjust:100%}
         body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,
@@ -26,14 +26,14 @@ extension PageReport {
         :focus-visible{outline:2px solid var(--link);outline-offset:2px;border-radius:3px}
         .kind{margin:0;color:var(--soft);font-size:13px}.kind span{font-family:var(--mono);font-size:12px;margin-left:6px;
         overflow-wrap:anywhere}
-        .answer{display:flex;gap:12px;align-items:baseline;max-width:78ch}
+        .answer{display:flex;gap:12px;align-items:baseline;max-width:100ch}
         .answer p{margin:0;font-size:16px}
         .answer>b{flex:none;width:26px;height:26px;line-height:26px;border-radius:50%;text-align:center;font-size:15px}
         .good>b{background:var(--rb);color:var(--r)}.bad>b{background:var(--bb);color:var(--b)}
         .incomplete>b{background:var(--mb);color:var(--m)}
         .bar{display:flex;gap:2px;height:10px;margin:18px 0 14px}
         .bar span{min-width:4px;border-radius:2px}
-        .bar .r{background:var(--r);opacity:.55}.bar .f{background:var(--f)}.bar .b{background:var(--b)}.bar .m{background:var(--m)}
+        .bar .r{background:var(--r);opacity:.55}.bar .f{background:var(--bf)}.bar .b{background:var(--bbr)}.bar .m{background:var(--bm)}
         .facts{display:flex;flex-wrap:wrap;gap:8px 28px;margin:0 0 14px}
         .facts dt{color:var(--soft);font-size:12px}.facts dd{margin:0;font-size:14px;overflow-wrap:anywhere}
         nav{display:flex;gap:20px;border-bottom:1px solid var(--line);padding:0 0 10px;flex-wrap:wrap}
@@ -53,7 +53,8 @@ extension PageReport {
         .chip[aria-pressed=true]{background:var(--ink);color:var(--bg);border-color:var(--ink)}
         .chip[aria-pressed=true] b,.chip[aria-pressed=true] i{color:inherit}
         .plainbutton{border-color:transparent;background:none;color:var(--link)}
-        #matches{margin:6px 0 0;font-size:13px;color:var(--soft);min-height:1.5em}
+        #filter .row+.row{margin-top:8px}
+        #matches{margin:0 0 0 6px;font-size:13px;color:var(--soft)}
         .tag{display:inline-block;font-size:12px;line-height:20px;padding:0 8px;border-radius:10px;background:var(--faint);
         color:var(--soft);font-weight:400;white-space:nowrap}
         .tag.proven{background:var(--rb);color:var(--r)}.tag.alarm{background:var(--bb);color:var(--b);font-weight:600}
@@ -75,13 +76,15 @@ extension PageReport {
         .ids{columns:300px;margin:0;padding:0;list-style:none;font:12px/1.8 var(--mono);overflow-wrap:anywhere}
         .part h3{color:var(--soft);font-weight:500}
         .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(264px,1fr));gap:14px}
-        .card{background:var(--surface);border:1px solid var(--line);border-radius:8px;padding:12px 14px 14px;min-width:0;
-        content-visibility:auto;contain-intrinsic-size:auto 300px auto 320px}
+        .card{background:var(--surface);border:1px solid var(--line);border-radius:8px;padding:12px 14px 14px;min-width:0;display:flex;
+        flex-direction:column;        content-visibility:auto;contain-intrinsic-size:auto 300px auto 320px}
         .cards.large{grid-template-columns:repeat(auto-fill,minmax(min(100%,520px),1fr))}
-        .sum{margin:0 0 6px;color:var(--soft);font-size:12.5px}.sum .t{margin-right:6px}
+        .sum{margin:0 0 6px;color:var(--soft);font-size:12.5px}.sum .t{margin-right:6px;white-space:nowrap}
         .t.r{color:var(--r)}.t.f{color:var(--f)}.t.b,.t.u{color:var(--b)}.t.m{color:var(--m)}
         .wide{overflow-x:auto}
-        .map{border-collapse:separate;border-spacing:2px;font-size:12.5px}
+        .card .wide{margin-top:auto}
+        .map{width:100%;border-collapse:separate;border-spacing:2px;font-size:12.5px}
+        .map tbody th,.corner{width:1%}
         .map th{font-weight:400;color:var(--soft);text-align:right;padding:0 6px 0 0;white-space:nowrap;max-width:130px;
         overflow:hidden;text-overflow:ellipsis}
         .map thead th{padding:0 0 4px;vertical-align:bottom;height:1px;text-align:left;max-width:none}
@@ -89,7 +92,7 @@ extension PageReport {
         margin:0 auto;line-height:1.2}
         .corner{color:var(--soft);font-size:11px;vertical-align:bottom;text-align:right;padding:0 6px 5px 0;opacity:.8;
         white-space:nowrap}
-        .map tbody td{padding:0;width:34px;min-width:26px;height:28px;border-radius:4px;text-align:center}
+        .map tbody td{padding:0;min-width:26px;height:28px;border-radius:4px;text-align:center}
         .map a{display:block;height:28px;line-height:28px;text-decoration:none;color:inherit;border-radius:4px;font-weight:600}
         .map a:hover,.map a.on{box-shadow:0 0 0 2px var(--ink)}
         .map sup{font-size:10px;line-height:0;margin-left:1px}
@@ -100,7 +103,9 @@ extension PageReport {
         .map .u{box-shadow:inset 0 0 0 2px var(--u)}
         .map .k:not(.u),.ring{box-shadow:inset 0 0 0 1px color-mix(in srgb,currentColor 45%,transparent)}
         .map .off{opacity:.13}
-        .legend{display:flex;flex-wrap:wrap;gap:4px 20px;color:var(--soft);font-size:13px;margin-top:16px}
+        .large .map{border-spacing:1px}.large .map tbody td{min-width:18px;height:21px;border-radius:3px}
+        .large .map a{height:21px;line-height:21px;font-size:11px}
+        .legend{display:flex;flex-wrap:wrap;gap:4px 20px;color:var(--soft);font-size:13px;margin:4px 0 0}
         .ring{display:inline-block;width:13px;height:13px;border-radius:3px;vertical-align:-2px;margin-right:4px}
         .plain{border-collapse:collapse;font-size:13.5px;width:100%}
         .plain th,.plain td{text-align:left;padding:6px 14px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}
@@ -140,7 +145,7 @@ extension PageReport {
         .cards{grid-template-columns:repeat(auto-fill,minmax(min(100%,240px),1fr))}
         .cluster summary{flex-wrap:wrap;gap:4px 10px;padding:9px 12px}.what{flex:1 1 70%}.body{padding:2px 12px 12px}
         .evidence{grid-template-columns:1fr;gap:1px}.evidence dd{margin-bottom:8px}
-        .fold>dl,.fold>div{margin-left:0}#panel{padding:12px 14px 28px}.map tbody td{width:40px;height:34px}
+        .fold>dl,.fold>div{margin-left:0}#panel{padding:12px 14px 28px}.map tbody td{height:34px}
         .map a{height:34px;line-height:34px}}
         @media (prefers-reduced-motion:no-preference){#panel{animation:in .14s ease-out}
         @keyframes in{from{transform:translateX(24px);opacity:0}}}

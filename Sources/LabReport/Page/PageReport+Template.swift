@@ -27,7 +27,7 @@ extension PageReport {
         <div><dt>{{name}}</dt><dd>{{value}}</dd></div>
         {{/facts}}
         </dl>
-        <nav aria-label="Sections">{{#hasGroups}}<a href="#causes">Causes</a>{{/hasGroups}}<a href="#map">Map</a>\
+        <nav aria-label="Sections"><a href="#map">Map</a>{{#hasGroups}}<a href="#causes">Causes</a>{{/hasGroups}}\
         <a href="#hosts">Hosts</a><a href="#method">How to read this</a></nav>
         </header>
         <main>
@@ -42,25 +42,28 @@ extension PageReport {
         <div class="row">
         <label class="grow"><span>Search</span><input type="search" data-key="q" \
         placeholder="workload, host, reason…" autocomplete="off" spellcheck="false"></label>
-        {{{controls}}}
+        {{{lists}}}
         <button type="reset" class="plainbutton">Clear</button>
         </div>
+        <div class="row">
+        {{{chips}}}
         <p id="matches" role="status" aria-live="polite"></p>
+        </div>
         </form>
-        {{#hasGroups}}
-        <section id="causes"><h2>Causes</h2>
-        {{{causes}}}
-        </section>
-        {{/hasGroups}}
         <section id="map"><h2>Map <small>rows: dumped on; columns: restored on</small></h2>
-        {{{map}}}
         <p class="legend"><span><b class="t r">✓</b> restored and verified</span>\
         <span><b class="t f">⊘</b> refused by the runtime</span>\
         <span><b class="t b">✗</b> broke after the runtime said yes</span>\
         <span><b class="t m">?</b> lab failure, says nothing</span>\
         <span><b class="t u">!</b> not as expected</span>\
         <span><b class="ring"></b> control: same host</span></p>
+        {{{map}}}
         </section>
+        {{#hasGroups}}
+        <section id="causes"><h2>Causes</h2>
+        {{{causes}}}
+        </section>
+        {{/hasGroups}}
         <section id="hosts"><h2>Hosts <small>as each one described itself</small></h2>
         {{{hosts}}}
         </section>
@@ -91,10 +94,27 @@ extension PageReport {
         <h3><code>{{reason}}</code> <span class="tag">{{category}}</span> <i>{{total}}</i></h3>
         <p class="meaning">{{meaning}}</p>
         {{#clusters}}
-        <details class="cluster" id="f{{number}}">
+        {{> cluster}}
+        {{/clusters}}
+        {{#more}}
+        <details class="fold more"><summary>{{number}} more</summary>
+        {{#folded}}
+        {{> cluster}}
+        {{/folded}}
+        </details>
+        {{/more}}
+        {{#rest}}
+        <p>{{.}}</p>
+        {{/rest}}
+        </article>
+        {{/groups}}
+        """
+
+    static let clusterTemplate = """
+        {{% CONTENT_TYPE:CRLAB-HTML}}<details class="cluster" id="f{{number}}">
         <summary><b class="count">{{count}}×</b><span class="what">{{summary}}\
         <span class="where">{{workloads}} · {{pairs}}</span></span>\
-        <span class="tag {{confidence}}" title="{{confidenceMeaning}}">{{confidence}}</span>\
+        {{#confidences}}<span class="tag {{sure}}" title="{{meaning}}">{{sure}}</span>{{/confidences}}\
         {{#state}}<span class="tag{{#alarm}} alarm{{/alarm}}">{{.}}</span>{{/state}}</summary>
         <div class="body">
         <p><b>Remedy.</b> {{remedy}}</p>
@@ -118,12 +138,7 @@ extension PageReport {
         </ul>
         </div>
         </details>
-        {{/clusters}}
-        {{#rest}}
-        <p>{{.}}</p>
-        {{/rest}}
-        </article>
-        {{/groups}}
+
         """
 
     static let hostsTemplate = """

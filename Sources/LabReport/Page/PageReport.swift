@@ -16,7 +16,8 @@ enum PageReport {
         values["map"] = PageMap(overview, clusterOf: links).html
         values["causes"] = try causes(overview)
         values["hosts"] = try hosts(overview)
-        values["controls"] = controls(overview)
+        values["chips"] = chips(overview)
+        values["lists"] = lists(overview)
         values["fallback"] = fallback(overview)
         return try Templates.render("page", values)
     }
@@ -40,11 +41,12 @@ enum PageReport {
             ("QEMU", run.qemuVersion), ("crlab", run.crlabVersion),
         ]
         facts.removeAll { $0.1.isEmpty }
-        let sign = switch overview.tone {
-        case .good: "✓"
-        case .bad: "✗"
-        case .incomplete: "?"
-        }
+        let sign =
+            switch overview.tone {
+            case .good: "✓"
+            case .bad: "✗"
+            case .incomplete: "?"
+            }
         return [
             "title": run.title.isEmpty ? run.scenario : run.title, "run": run.id, "answer": overview.answer,
             "numbers": overview.numbers, "tone": overview.tone.rawValue, "sign": sign,
@@ -63,14 +65,19 @@ enum PageReport {
         ]
     }
 
-    /// The filter's buttons and lists; hidden until the script shows them, since they do nothing without it.
-    private static func controls(_ overview: RunOverview) -> String {
+    /// The filter's buttons; like its lists hidden until the script shows them, since they do nothing without it.
+    private static func chips(_ overview: RunOverview) -> String {
         var html = ""
         for verdict in Verdict.allCases {
-            html += chip("o", verdict.letter, verdict.sign, verdict.word, overview.counts.count(of: verdict), verdict.meaning)
+            let count = overview.counts.count(of: verdict)
+            html += chip("o", verdict.letter, verdict.sign, verdict.word, count, verdict.meaning)
         }
-        html += chip("x", "u", "!", "unexpected", overview.counts.unexpected, "outcomes that contradict their expectation")
-        html += select("w", "Workload", Set(overview.matrices.map(\.workload.rawValue)).sorted())
+        let meaning = "outcomes that contradict their expectation"
+        return html + chip("x", "u", "!", "unexpected", overview.counts.unexpected, meaning)
+    }
+
+    private static func lists(_ overview: RunOverview) -> String {
+        var html = select("w", "Workload", Set(overview.matrices.map(\.workload.rawValue)).sorted())
         if overview.hasSeveralRuntimes {
             html += select("rt", "Runtime", Set(overview.matrices.map(\.runtime.rawValue)).sorted())
         }
@@ -90,7 +97,8 @@ enum PageReport {
     private static func select(_ key: String, _ name: String, _ values: [String]) -> String {
         guard values.count > 1 || (key == "r" && !values.isEmpty) else { return "" }
         let options = values.map { "<option>\(Escape.html($0))</option>" }.joined()
-        return "<label><span>\(name)</span><select data-key=\(key)><option value=\"\">any</option>\(options)</select></label>\n"
+        return "<label><span>\(name)</span><select data-key=\(key)><option value=\"\">any</option>\(options)"
+            + "</select></label>\n"
     }
 
     /// All cells as a plain table for readers without JavaScript; costs nothing to the others, who never parse it.
@@ -100,13 +108,15 @@ enum PageReport {
             return "<p>Details of single cells need JavaScript in a run this large; "
                 + "<code>crlab show \(Escape.html(overview.results.run.id)) CELL</code> prints them too.</p>"
         }
-        var html = "<h2>All cells</h2><div class=wide><table class=plain><thead><tr><th>Cell<th>Outcome<th>Stage"
+        var html =
+            "<h2>All cells</h2><div class=wide><table class=plain><thead><tr><th>Cell<th>Outcome<th>Stage"
             + "<th>Cause<th>Dump<th>Restore<th>Verify<th>Reproduce</tr></thead><tbody>\n"
         for result in cells {
             let verdict = Verdict(result)
             let times = result.milliseconds
             let mark = result.expected == false ? ", not as expected" : ""
-            html += "<tr><th scope=row>\(Escape.html(result.cell.id))<td>\(verdict.sign) \(verdict.word)\(mark)"
+            html +=
+                "<tr><th scope=row>\(Escape.html(result.cell.id))<td>\(verdict.sign) \(verdict.word)\(mark)"
                 + "<td>\(result.stage?.rawValue ?? "")<td>"
                 + Escape.html(result.finding.map { "\($0.reason.rawValue): \($0.summary)" } ?? "")
                 + "<td>\(times.dump) ms<td>\(times.restore) ms<td>\(times.verify) ms<td><code>"

@@ -7,7 +7,7 @@ public enum CellText {
         _ result: CellResult, in results: Results, columns: Int = 80, colour: Bool = false
     ) -> String {
         let style = Style(colour: colour)
-        var blocks = [head(result, style), stages(result, style)]
+        var blocks = [head(result, columns: columns, style), stages(result, style)]
         if let finding = result.finding { blocks.append(text(finding, columns: columns, style)) }
         if let difference = difference(result.cell, results, columns: columns, style) { blocks.append(difference) }
         if !result.consoleTail.isEmpty {
@@ -18,26 +18,29 @@ public enum CellText {
         return blocks.joined(separator: "\n\n") + "\n"
     }
 
-    private static func head(_ result: CellResult, _ style: Style) -> String {
+    private static func head(_ result: CellResult, columns: Int, _ style: Style) -> String {
         let cell = result.cell
         let verdict = Verdict(result)
         let at = result.stage.map { " at \($0.rawValue)" } ?? ""
         var lines = [
-            style.bold(Escape.terminal("\(cell.workload): \(cell.source) → \(cell.destination)"))
-                + style.dim(Escape.terminal("  \(cell.id)")),
-            style.verdict(verdict, "\(verdict.sign) \(verdict.word)\(at)") + " – \(verdict.meaning)",
+            style.bold(Escape.terminal("\(cell.workload): \(cell.source) → \(cell.destination)")),
+            style.dim(Escape.terminal(cell.id)), "",
+            style.verdict(verdict, "\(verdict.sign) \(verdict.word)\(at)"),
+            Layout.wrap(verdict.meaning, columns: columns, indent: "  "),
         ]
         if cell.isControl { lines.append("Control: dumped and restored on the same host.") }
         if let expectation = result.expectation {
             let reason = expectation.reason.map { " (\($0.rawValue))" } ?? ""
             let until = expectation.expires.map { ", until \($0)" } ?? ""
-            let wanted = Escape.terminal(
-                "expected \(expectation.outcome.rawValue)\(reason)\(until): \(expectation.because)")
-            switch result.expected {
-            case true?: lines.append("As expected: " + wanted)
-            case false?: lines.append(style.alarm("! Not as expected: ") + wanted)
-            case nil: lines.append("Not found out: " + wanted)
-            }
+            let verdict =
+                switch result.expected {
+                case true?: "as expected"
+                case false?: "! not as expected"
+                case nil: "not found out"
+                }
+            lines.append(result.expected == false ? style.alarm(verdict) : verdict)
+            let wanted = "expected: \(expectation.outcome.rawValue)\(reason)\(until), because: \(expectation.because)"
+            lines.append(Layout.wrap(wanted, columns: columns, indent: "  "))
         }
         if result.health == .error { lines.append("A runtime or a workload's own tool crashed.") }
         if let label = result.label {
@@ -57,7 +60,8 @@ public enum CellText {
             let failed = stage != nil && stage == result.stage
             let bar = String(repeating: "▇", count: max(0, milliseconds) * 32 / longest)
             let time = Words.seconds(milliseconds: milliseconds)
-            let line = "  \(Layout.pad(name, to: 8))\(String(repeating: " ", count: max(0, 9 - time.count)))\(time)  \(bar)"
+            let line =
+                "  \(Layout.pad(name, to: 8))\(String(repeating: " ", count: max(0, 9 - time.count)))\(time)  \(bar)"
             return failed ? style.alarm(line.trimmedRight + " ✗ failed here") : line.trimmedRight
         }
         let image = result.imageBytes > 0 ? "image \(Words.bytes(result.imageBytes)), " : ""
@@ -67,8 +71,8 @@ public enum CellText {
 
     private static func text(_ finding: Finding, columns: Int, _ style: Style) -> String {
         var lines = [
-            style.bold("Finding") + "  \(finding.reason.rawValue), \(finding.confidence.rawValue)"
-                + style.dim(" (\(finding.confidence.meaning))"),
+            style.bold("Finding") + "  \(finding.reason.rawValue)",
+            style.dim("  \(finding.confidence.rawValue): \(finding.confidence.meaning)"),
             Layout.wrap(finding.summary, columns: columns, indent: "  "),
             Layout.wrap(finding.remedy, columns: columns, indent: "          ", first: "  Remedy: "),
         ]

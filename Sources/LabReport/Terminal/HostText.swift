@@ -45,23 +45,31 @@ public enum HostText {
         _ comparison: HostComparison, columns: Int, _ style: Style
     ) -> String {
         let names = comparison.hosts.map { Escape.terminal($0.rawValue) }
-        let rows = comparison.features.map { ($0.name, $0.values.map { $0 == "yes" ? "✓" : "–" }) }
-            + comparison.probes.map { ($0.name, $0.values.map { $0 ?? "" }) }
+        let groups = [
+            ("CPU features", comparison.features.map { ($0.name, $0.values.map { $0 == "yes" ? "✓" : "–" }) }),
+            (
+                "kernel probes",
+                comparison.probes.map { ($0.name, $0.values.map { $0.flatMap { $0.isEmpty ? nil : $0 } ?? "–" }) }
+            ),
+        ]
+        let rows = groups.flatMap(\.1)
         let common =
             "\(comparison.commonFeatures.count) CPU features and \(comparison.commonProbes) kernel probes are the "
             + "same on all."
         guard !rows.isEmpty else { return style.bold("No differences") + "\n  " + common }
-        let left = 2 + (rows.map(\.0.count).max() ?? 0)
+        let left = 2 + (rows.map(\.0.count) + groups.map(\.0.count)).reduce(0, max)
         let widths = names.indices.map { column in
             max(names[column].count, rows.map { $0.1[column].count }.max() ?? 0)
         }
-        let head = "  " + String(repeating: " ", count: left - 2) + zip(names, widths)
-            .map { "  " + Layout.pad($0, to: $1) }.joined()
-        let lines = rows.map { name, values in
-            ("  " + Layout.pad(Escape.terminal(name), to: left - 2)
-                + zip(values, widths).map { "  " + Layout.pad(Escape.terminal($0), to: $1) }.joined()).trimmedRight
+        func line(_ name: String, _ values: [String]) -> String {
+            let cells = zip(values, widths).map { "  " + Layout.pad(Escape.terminal($0), to: $1) }.joined()
+            return ("  " + Layout.pad(Escape.terminal(name), to: left - 2) + cells).trimmedRight
         }
-        return ([style.bold("Differences"), style.dim(head.trimmedRight)] + lines + ["  " + common])
-            .joined(separator: "\n")
+        var lines = [style.bold("Differences")]
+        for (title, rows) in groups where !rows.isEmpty {
+            lines.append(style.dim(line(title, names)))
+            lines += rows.map { line($0.0, $0.1) }
+        }
+        return (lines + ["  " + common]).joined(separator: "\n")
     }
 }

@@ -23,6 +23,7 @@ enum Escape {
 
     /// For XML text and quoted attributes. Line feeds and tabs become references, as attributes would lose them.
     static func xml(_ text: String) -> String {
+        guard text.utf8.contains(where: { $0 < 0x20 || htmlSpecial($0) || $0 >= 0x7f }) else { return text }
         var output = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {
             switch scalar {
@@ -60,24 +61,16 @@ enum Escape {
         return String(output)
     }
 
-    /// For a code span in Markdown: fenced by more backticks than it holds; `|` would still end a table cell.
+    /// For a code span in Markdown. What could end a span or a table cell, or begin a tag, is given as escaped text
+    /// instead: inside a span nothing can be escaped.
     static func markdownCode(_ text: String) -> String {
-        var longest = 0
-        var current = 0
-        var line = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars {
-            current = scalar == "`" ? current + 1 : 0
-            longest = max(longest, current)
+        let risky = text.unicodeScalars.contains { scalar in
             switch scalar {
-            case "|": line.append(contentsOf: "\\|".unicodeScalars)
-            case "\n", "\r", "\t": line.append(" ")
-            default: line.append(visible(scalar))
+            case "`", "|", "<", ">", "&", "\\", "\u{0}"..."\u{1f}", "\u{7f}"...: true
+            default: false
             }
         }
-        let fence = String(repeating: "`", count: longest + 1)
-        let body = String(line)
-        let padding = body.hasPrefix("`") || body.hasSuffix("`") || body.isEmpty ? " " : ""
-        return fence + padding + body + padding + fence
+        return risky || text.isEmpty ? markdown(text) : "`\(text)`"
     }
 
     /// For a terminal: no escape sequences. Line feeds stay; tabs become spaces.

@@ -15,7 +15,8 @@ enum Templates {
         var library = MustacheLibrary()
         for (name, text) in [
             ("junit", JUnitReport.template), ("summary", SummaryReport.template), ("page", PageReport.template),
-            ("causes", PageReport.causesTemplate), ("hosts", PageReport.hostsTemplate),
+            ("causes", PageReport.causesTemplate), ("cluster", PageReport.clusterTemplate),
+            ("hosts", PageReport.hostsTemplate),
         ] {
             do {
                 try library.register(text, named: name)

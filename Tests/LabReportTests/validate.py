@@ -1,0 +1,18 @@
+"""Validates a JSON file against a JSON Schema: validate.py SCHEMA FILE. Exit status 1 when it does not fit."""
+
+import json
+import sys
+
+import jsonschema
+
+with open(sys.argv[1], encoding="utf-8") as file:
+    schema = json.load(file)
+with open(sys.argv[2], encoding="utf-8") as file:
+    document = json.load(file)
+
+kind = jsonschema.validators.validator_for(schema)
+kind.check_schema(schema)
+errors = list(kind(schema).iter_errors(document))
+for error in errors[:10]:
+    print("/".join(map(str, error.absolute_path)), error.message[:300])
+sys.exit(1 if errors else 0)
