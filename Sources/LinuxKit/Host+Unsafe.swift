@@ -42,8 +42,7 @@ public enum Host {
             kernel: KernelFingerprint(
                 release: name.release, version: name.version, commandLine: commandLine, probe: KernelProbe.all(),
                 vdso: image.isEmpty ? "" : digest(image), vdsoSymbols: Array(Set(symbols))),
-            userland: UserlandFingerprint(
-                name: osName(text("/etc/os-release")), libc: libraryVersion(), diskImage: diskImage),
+            userland: UserlandProbe.fingerprint(root: "", diskImage: diskImage),
             runtimes: runtimes, memoryBytes: kilobytes * 1024)
     }
 
@@ -65,28 +64,6 @@ public enum Host {
             }
         }
         return 0
-    }
-
-    static func osName(_ text: String) -> String {
-        for line in text.split(separator: "\n") where line.hasPrefix("PRETTY_NAME=") {
-            return String(line.dropFirst(12).filter { $0 != "\"" })
-        }
-        return ""
-    }
-
-    /// The C library of the root file system, found in its own text; this program carries another one.
-    private static func libraryVersion() -> String {
-        for path in ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6", "/usr/lib/libc.so.6"] {
-            guard let bytes = try? Files.contents(of: path) else { continue }
-            let marker = Array("GNU C Library ".utf8)
-            guard let at = bytes.firstRange(of: marker)?.lowerBound else { continue }
-            let line = String(decoding: bytes[at...].prefix { $0 != 10 && $0 != 0 }.prefix(200), as: UTF8.self)
-            if let version = line.firstRange(of: "version ") {
-                return "glibc " + line[version.upperBound...].prefix { $0.isNumber || $0 == "." }
-                    .split(separator: ".").joined(separator: ".")
-            }
-        }
-        return ""
     }
 
     /// FNV-1a, 64 bits: tells vDSOs apart; nothing here defends against an adversary.
