@@ -30,7 +30,8 @@ extension EngineTests {
             let dump = try Command.run(
                 ["/bin/sh", "-c", "\(EngineLab.engine) dump --pid \(running.pid) -o - | cat > \(running.image)"],
                 directory: "/")
-            try #require(dump.code == 0 && dump.stderr.isEmpty, "\(Engine.words(dump))")
+            try #require(
+                dump.code == 0 && FileManager.default.fileExists(atPath: running.image), "\(Engine.words(dump))")
             try EngineTests.RoundTripTests.awaitEnd(of: [running.pid])
             let restore = try Command.run(
                 ["/bin/sh", "-c", "cat \(running.image) | \(EngineLab.engine) restore -i - --detach"],
@@ -99,9 +100,28 @@ extension EngineTests {
             try running.verify()
         }
 
+        @Test("a failed dump removes nothing that it did not make")
+        func keepsWhatWasThere() throws {
+            // Our own copy of /dev/null: root that unlinks the real one takes it from the whole machine.
+            let device = EngineLab.temporary("device")
+            defer { try? FileManager.default.removeItem(atPath: device) }
+            let made = try Command.run(["/bin/mknod", device, "c", "1", "3"], directory: "/")
+            try #require(made.code == 0, "mknod: \(made.stderr)")
+            let file = EngineLab.temporary("file")
+            defer { try? FileManager.default.removeItem(atPath: file) }
+            try Data("precious".utf8).write(to: URL(filePath: file))
+            for path in [device, file] {
+                let answer = try Engine.run(["dump", "--pid", "4000000", "-o", path])
+                #expect(answer.code == 70, "\(Engine.words(answer))")
+                #expect(FileManager.default.fileExists(atPath: path), "\(path) was removed")
+            }
+        }
+
         @Test("no such process, no such image, no such word")
         func usage() throws {
-            #expect(try Engine.run(["dump", "--pid", "4000000", "-o", "/dev/null"]).code == 70)
+            let output = EngineLab.temporary("output")
+            defer { try? FileManager.default.removeItem(atPath: output) }
+            #expect(try Engine.run(["dump", "--pid", "4000000", "-o", output]).code == 70)
             #expect(try Engine.run(["restore", "-i", "/nonexistent/image"]).code == 66)
             #expect(try Engine.run(["dump"]).code == 64)
             #expect(try Engine.run(["undump"]).code == 64)

@@ -1,4 +1,5 @@
 import Foundation
+import LinuxKit
 
 /// What /proc says of a process and must say again after a restore.
 ///
@@ -29,7 +30,7 @@ struct ProcessSnapshot {
     private mutating func add(process pid: Int32) {
         let folder = "/proc/\(pid)/"
         func text(_ file: String) -> String {
-            (try? Data(contentsOf: URL(filePath: folder + file))).map { String(decoding: $0, as: UTF8.self) } ?? "none"
+            (try? Files.text(of: folder + file)) ?? "none"
         }
         func link(_ file: String) -> String {
             (try? FileManager.default.destinationOfSymbolicLink(atPath: folder + file)) ?? "none"
@@ -74,14 +75,30 @@ struct ProcessSnapshot {
         name.hasSuffix(" (deleted)") ? "(deleted)" : name
     }
 
+    /// Neighbours that differ in nothing else count as one: the kernel splits them for accounting, too.
     private mutating func addMemory(_ pid: Int32, maps: String) {
+        var last: (start: UInt64, end: UInt64, offset: UInt64, rest: String)?
+        func flush(_ facts: inout [String: String]) {
+            guard let last else { return }
+            facts["\(pid) map \(String(last.start, radix: 16))-\(String(last.end, radix: 16))"] = last.rest
+        }
         for line in maps.split(separator: "\n") {
             let words = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
-            if words.count < 5 { continue }
+            let ends = words[0].split(separator: "-").compactMap { UInt64($0, radix: 16) }
+            guard words.count >= 5, ends.count == 2, let offset = UInt64(words[2], radix: 16) else { continue }
             let name = words.count > 5 ? words[5].trimmingCharacters(in: .whitespaces) : ""
             // The destination's vDSO comes with it.
             if ["[vvar]", "[vdso]", "[vvar_vclock]", "[vsyscall]"].contains(name) { continue }
-            facts["\(pid) map \(words[0])"] = "\(words[1]) \(words[2]) \(Self.withoutDeleted(name))"
+            let rest = "\(words[1]) \(Self.withoutDeleted(name))"
+            if let before = last, before.end == ends[0], before.rest == rest,
+                name.isEmpty || name.hasPrefix("[") || offset == before.offset + (before.end - before.start)
+            {
+                last = (before.start, ends[1], before.offset, rest)
+            } else {
+                flush(&facts)
+                last = (ends[0], ends[1], offset, rest)
+            }
         }
+        flush(&facts)
     }
 }

@@ -1,12 +1,24 @@
 import Foundation
 import LinuxKit
+import Synchronization
 
 /// Looks at processes through /proc.
 enum ProcessTree {
+    /// How children of ours ended, for failure messages.
+    private static let ends = Mutex<[Int32: WaitStatus]>([:])
+
+    /// "exited(code: 1)" and the like; `nil` when nobody saw it end.
+    static func end(of pid: Int32) -> String? {
+        ends.withLock { $0[pid] }.map { "\($0)" }
+    }
+
     /// Whether it still runs; reaps it when it is a dead child of ours.
     static func exists(_ pid: Int32) -> Bool {
         if pid <= 0 { return false }
-        if let found = try? Wait.poll(pid), found.status.isEnd { return false }
+        if let found = try? Wait.poll(pid), found.status.isEnd {
+            ends.withLock { $0[pid] = found.status }
+            return false
+        }
         guard let stat = fields(pid) else { return false }
         // Somebody else's zombie (a container's init that does not reap) has ended all the same.
         return !(stat[0] == "Z" && Int32(stat[1]) != getpid() && Int32(stat[1]) == 1)
@@ -35,6 +47,16 @@ enum ProcessTree {
             index += 1
         }
         return found
+    }
+
+    /// Takes the dead children of this process that were in `session`, wherever they came from.
+    static func reap(session: Int32) {
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
+            guard let pid = Int32(name), let stat = fields(pid), stat[0] == "Z", Int32(stat[1]) == getpid(),
+                Int32(stat[3]) == session
+            else { continue }
+            _ = try? Wait.poll(pid)
+        }
     }
 
     /// Tasks of a process with state and what they wait in.

@@ -20,10 +20,10 @@ extension EngineTests {
             Case("io_uring", "io_uring"), Case("aio", "aio"), Case("socketpair", "socket"),
             Case("unix-listener", "socket"), Case("udp", "socket"), Case("tcp", "socket"), Case("netlink", "socket"),
             Case("inotify", "inotify"), Case("fanotify", "fanotify"), Case("userfaultfd", "userfaultfd"),
-            Case("perf", "perf"), Case("signalfd", "signalfd"), Case("pidfd", "pidfd"), Case("bpf", "bpf"),
+            Case("perf", "perf"), Case("pidfd", "pidfd"), Case("bpf", "bpf"),
             Case("sysv-shm", "SYSV", "System V"), Case("mqueue", "mqueue", "message queue"), Case("flock", "lock"),
             Case("record-lock", "lock"), Case("lease", "lease", "lock"), Case("pid-namespace", "namespace"),
-            Case("mount-namespace", "namespace"), Case("traced-child", "trace"),
+            Case("mount-namespace", "namespace"), Case("traced-child", "tracing"),
         ]
 
         @Test("an object that no image holds", arguments: cases)

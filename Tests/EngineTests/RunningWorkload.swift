@@ -65,9 +65,16 @@ final class RunningWorkload {
         let before = progress
         try wait("\(workload.name): progress beyond \(before)", seconds: seconds) {
             if let failed = events.first(where: { $0.hasPrefix("failed:") }) { throw Failure(failed + diagnosis) }
-            if ended { throw Failure("\(workload.name) has gone; it said \(events)" + diagnosis) }
+            try requireAlive()
             return progress >= before + steps
         }
+    }
+
+    /// Throws with how it ended, when it did.
+    func requireAlive() throws {
+        guard ended else { return }
+        let how = ProcessTree.end(of: pid) ?? "nobody saw how"
+        throw Failure("\(workload.name), \(pid), has gone (\(how)); it said \(events)" + diagnosis)
     }
 
     /// Runs its own check from outside, if it has one.

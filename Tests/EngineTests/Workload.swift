@@ -55,8 +55,8 @@ struct Workload: Sendable, CustomTestStringConvertible {
 
     /// The holder of objects that a dump may refuse.
     init(holding kind: String) {
-        name = "unsupported"
-        command = [EngineLab.workloadFolder + "/unsupported/unsupported", kind]
+        name = "holder"
+        command = [EngineLab.workloadFolder + "/holder/holder", kind]
         needs = []
         readySeconds = 10
     }

@@ -1,4 +1,4 @@
-// Holds one object that a dump may not know, and uses it at every step: `unsupported KIND`. For the tests that show how a
+// Holds one object that a dump may not know, and uses it at every step: `holder KIND`. For the tests that show how a
 // dump refuses by name and the program runs on unharmed; not a workload of the lab, so it has no workload.json.
 // Ends with `cannot: why` where this machine does not give such an object.
 #include <linux/aio_abi.h>
@@ -289,5 +289,5 @@ int main(int argc, char **argv) {
         if (child > 0) kill(child, SIGKILL);
         workload_verified();
     }
-    workload_fail("usage: unsupported KIND");
+    workload_fail("usage: holder KIND");
 }
