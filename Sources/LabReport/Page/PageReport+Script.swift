@@ -287,16 +287,20 @@ extension PageReport {
         });
         // One stop of the Tab key for each table, from the moment it is entered; arrow keys move inside it. Preparing all
         // tables at once would cost a large page half its time to load.
-        document.addEventListener("focusin", function (event) {
-            var table = event.target.closest && event.target.closest(".map");
-            if (!table || table.dataset.ready) return;
+        function enter(a) {
+            var table = a.closest(".map");
+            if (table.dataset.ready) return;
             table.dataset.ready = "yes";
-            table.querySelectorAll("tbody a").forEach(function (a) { if (a !== event.target) a.tabIndex = -1; });
+            table.querySelectorAll("tbody a").forEach(function (other) { if (other !== a) other.tabIndex = -1; });
+        }
+        document.addEventListener("focusin", function (event) {
+            if (event.target.matches && event.target.matches(".map tbody a")) enter(event.target);
         });
         document.addEventListener("keydown", function (event) {
             if (event.key === "Escape" && current >= 0) { close(); return; }
             var a = document.activeElement;
             if (!a || !a.matches || !a.matches(".map tbody a")) return;
+            enter(a);
             var cell = a.parentNode, row = cell.parentNode, next = null;
             if (event.key === "ArrowRight") next = cell.nextElementSibling;
             else if (event.key === "ArrowLeft") next = cell.previousElementSibling;
