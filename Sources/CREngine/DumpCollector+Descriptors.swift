@@ -72,6 +72,7 @@ extension DumpCollector {
         }
         switch status.kind {
         case .regular, .directory:
+            try refuseKernelObject(process: process, path: path, object: object)
             record.kind = .inode
             // O_TMPFILE (which includes O_DIRECTORY) says how the file was made, not how it is open.
             if status.kind == .regular { record.flags &= ~0o20200000 }
@@ -79,7 +80,8 @@ extension DumpCollector {
             record.inode = try inode(
                 process: process, link: link, status, openAt: path, object: "fd \(fd)", written: isWritten)
         case .character:
-            guard status.specialDevice >> 32 == 1, Self.statelessDevices.contains(status.specialDevice & 0xffff_ffff) else {
+            guard status.specialDevice >> 32 == 1, Self.statelessDevices.contains(status.specialDevice & 0xffff_ffff)
+            else {
                 throw refuse(process, object, "this device is not carried")
             }
             record.kind = .inode
@@ -95,10 +97,29 @@ extension DumpCollector {
             record.pipe = pipe(status.identity, process: process, fd: fd, flags: record.flags, isNamed: isNamed)
         case .socket: throw refuse(process, object, "sockets are not carried by this version")
         case .block: throw refuse(process, object, "block devices are not carried")
-        case .symbolicLink: throw refuse(process, object, "a descriptor of a symbolic link is not carried by this version")
+        case .symbolicLink:
+            throw refuse(process, object, "a descriptor of a symbolic link is not carried by this version")
         case .none: throw refuse(process, object, "this kind of descriptor is not known")
         }
     }
+
+    /// Files of some file systems are handles of kernel objects: opening their name again would give another object, or
+    /// the same without what it held.
+    private func refuseKernelObject(process: Int32, path: String, object: String) throws(EngineError) {
+        let type = try EngineError.wrap("look at the file system of \(object)", task: process) {
+            () throws(LinuxError) in
+            try Files.fileSystemType(of: path)
+        }
+        if let what = Self.kernelObjects[type] {
+            throw refuse(process, object, "\(what) is not carried by this version")
+        }
+    }
+
+    /// `linux/magic.h`, and `ipc/mqueue.c` for the first.
+    private static let kernelObjects: [UInt64: String] = [
+        0x1980_0202: "a POSIX message queue", 0xcafe_4a11: "an object of the BPF file system",
+        0x5345_434d: "secret memory", 0x6e73_6673: "a namespace handle", 0x5049_4446: "a pidfd",
+    ]
 
     private func classifyAnonymous(
         _ record: inout OpenFileRecord, _ name: String, process: Int32, fd: Int32, object: String, info: DescriptorInfo

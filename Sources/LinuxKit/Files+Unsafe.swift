@@ -117,7 +117,8 @@ public enum Files {
         var done = 0
         while done < buffer.count {
             let answer = Kernel.attempt(
-                .write, Kernel.number(fd), Kernel.number(buffer.baseAddress) + UInt64(done), UInt64(buffer.count - done))
+                .write, Kernel.number(fd), Kernel.number(buffer.baseAddress) + UInt64(done), UInt64(buffer.count - done)
+            )
             if let errno = Kernel.errno(of: answer) {
                 if errno == .interrupted { continue }
                 throw .call("write", object: "fd \(fd)", errno)
@@ -242,6 +243,17 @@ public enum Files {
             links: words[4], uid: words[5], gid: words[6], sizeBytes: long(10),
             specialDevice: UInt64(words[32]) << 32 | UInt64(words[33]),
             modifiedNanoseconds: Int64(bitPattern: long(28)) &* 1_000_000_000 &+ Int64(words[30]))
+    }
+
+    /// The type of the file system that holds a path: `f_type` of statfs(2), a number from `linux/magic.h`.
+    public static func fileSystemType(of path: String) throws(LinuxError) -> UInt64 {
+        // struct statfs is 120 bytes; its first word is f_type.
+        var words = [UInt64](repeating: 0, count: 15)
+        let answer = words.withUnsafeMutableBytes { buffer in
+            withPath(path) { Kernel.attempt(.statfs, $0, Kernel.number(buffer.baseAddress)) }
+        }
+        if let errno = Kernel.errno(of: answer) { throw .call("statfs", object: path, errno) }
+        return words[0]
     }
 
     /// Where `fd` reads or writes next; lseek(2) with 0 from here.
