@@ -287,11 +287,14 @@ extension PageReport {
         });
         // One stop of the Tab key for each table, from the moment it is entered; arrow keys move inside it. Preparing all
         // tables at once would cost a large page half its time to load.
+        var stops = new Map();
         function enter(a) {
-            var table = a.closest(".map");
-            if (table.dataset.ready) return;
-            table.dataset.ready = "yes";
-            table.querySelectorAll("tbody a").forEach(function (other) { if (other !== a) other.tabIndex = -1; });
+            var table = a.closest(".map"), stop = stops.get(table);
+            if (stop === a) return;
+            if (stop) stop.tabIndex = -1;
+            else table.querySelectorAll("tbody a").forEach(function (other) { other.tabIndex = -1; });
+            a.tabIndex = 0;
+            stops.set(table, a);
         }
         document.addEventListener("focusin", function (event) {
             if (event.target.matches && event.target.matches(".map tbody a")) enter(event.target);
@@ -310,8 +313,7 @@ extension PageReport {
             event.preventDefault();
             var target = next && next.querySelector("a");
             if (!target) return;
-            a.tabIndex = -1;
-            target.tabIndex = 0;
+            enter(target);
             target.focus();
         });
         addEventListener("beforeprint", function () {

@@ -110,7 +110,7 @@ enum PageReport {
         }
         var html =
             "<h2>All cells</h2><div class=wide><table class=plain><thead><tr><th>Cell<th>Outcome<th>Stage"
-            + "<th>Cause<th>Dump<th>Restore<th>Verify<th>Reproduce</tr></thead><tbody>\n"
+            + "<th>Cause<th>Dump, ms<th>Restore, ms<th>Verify, ms<th>Reproduce</tr></thead><tbody>\n"
         for result in cells {
             let verdict = Verdict(result)
             let times = result.milliseconds
@@ -119,7 +119,7 @@ enum PageReport {
                 "<tr><th scope=row>\(Escape.html(result.cell.id))<td>\(verdict.sign) \(verdict.word)\(mark)"
                 + "<td>\(result.stage?.rawValue ?? "")<td>"
                 + Escape.html(result.finding.map { "\($0.reason.rawValue): \($0.summary)" } ?? "")
-                + "<td>\(times.dump) ms<td>\(times.restore) ms<td>\(times.verify) ms<td><code>"
+                + "<td>\(times.dump)<td>\(times.restore)<td>\(times.verify)<td><code>"
                 + Escape.html(result.reproduce) + "</code></tr>\n"
         }
         return html + "</tbody></table></div>"
