@@ -101,6 +101,9 @@ public enum Dump {
         header.kernelRelease = Host.kernelName().release
         header.xcr0 = CPUID.xcr0
         header.xstateBytes = UInt32(CPUID.xstateBytes)
+        header.xstateComponents = RestorePreflight.destinationLayout().sorted { $0.key < $1.key }.map {
+            StateComponent(number: $0.key, offset: $0.value.offset, sizeBytes: $0.value.sizeBytes).packed
+        }
         header.realtimeNanoseconds = MonotonicClock.nanoseconds(of: 0)
         header.monotonicNanoseconds = MonotonicClock.nanoseconds(of: 1)
         header.boottimeNanoseconds = MonotonicClock.nanoseconds(of: 7)

@@ -257,6 +257,10 @@ final class RestoreTree {
     /// Ends the processes that the image holds as zombies.
     func endZombies() throws(EngineError) {
         for record in contents.processes where record.isZombie {
+            if !record.comm.isEmpty {
+                let stub = try process(record.pid)
+                try stub.call(.prctl, [15, try stub.put(record.comm.prefix(15) + [0])], doing: "name a zombie")  // PR_SET_NAME
+            }
             try end(try process(record.pid), status: record.exitStatus)
         }
     }
@@ -284,7 +288,8 @@ final class RestoreTree {
                 try? Limits.set(4, of: stub.outer, to: ResourceLimit(soft: 0, hard: 0))
                 try Ptrace.setSignalMask(stub.outer, ~Signals.mask([signal]))
                 try Signals.send(signal, to: stub.outer)
-                try Ptrace.resume(stub.outer)
+                // SIGKILL does not wait for the tracer.
+                if signal != Signals.kill { try Ptrace.resume(stub.outer) }
             }
         }
         let deadline = Deadline(seconds: 30)

@@ -4,7 +4,19 @@ public enum Limits {
     public static let count = 16
 
     /// All limits of a process, by RLIMIT_ number.
+    ///
+    /// prlimit64(2) on another user's process needs CAP_SYS_RESOURCE, which root does not always have; `/proc` tells then.
     public static func all(of process: Int32) throws(LinuxError) -> [ResourceLimit] {
+        do {
+            return try ask(process)
+        } catch {
+            guard error.errno == .notPermitted else { throw error }
+            let file = "/proc/\(process)/limits"
+            return try ProcParser.limits(Files.text(of: file), file: file)
+        }
+    }
+
+    private static func ask(_ process: Int32) throws(LinuxError) -> [ResourceLimit] {
         var limits: [ResourceLimit] = []
         for number in 0..<UInt64(count) {
             var pair: (UInt64, UInt64) = (0, 0)

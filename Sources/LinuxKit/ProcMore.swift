@@ -95,6 +95,21 @@ extension ProcParser {
         return timers
     }
 
+    /// Parses `/proc/PID/limits`, whose lines stand in the order of the RLIMIT_ numbers.
+    public static func limits(_ text: String, file: String = "limits") throws(LinuxError) -> [ResourceLimit] {
+        var limits: [ResourceLimit] = []
+        for line in text.split(separator: "\n").dropFirst() {
+            // The kernel pads the name, which holds spaces, to 25 columns.
+            let words = line.dropFirst(25).split(separator: " ")
+            func value(_ word: Substring) -> UInt64? { word == "unlimited" ? .max : UInt64(word) }
+            guard words.count >= 2, let soft = value(words[0]), let hard = value(words[1]) else {
+                throw .malformed(file, why: "line '\(line)'")
+            }
+            limits.append(ResourceLimit(soft: soft, hard: hard))
+        }
+        return limits
+    }
+
     /// Numbers separated by white space, as in `/proc/TID/task/TID/children`.
     public static func numbers(_ text: String) -> [Int32] {
         text.split { $0 == " " || $0 == "\n" || $0 == "\t" }.compactMap { Int32($0) }
