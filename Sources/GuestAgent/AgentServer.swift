@@ -145,8 +145,10 @@ final class AgentServer {
         var runtimes: [String: String] = [:]
         if let version = Self.engineVersion() { runtimes[RuntimeName.native.rawValue] = version }
         var fingerprint = Host.fingerprint(runtimes: runtimes, diskImage: welcome?.diskIdentity ?? "")
-        if boot.hasDisk { fingerprint.userland = UserlandProbe.fingerprint(
-            root: Boot.diskFolder, diskImage: welcome?.diskIdentity ?? "") }
+        if boot.hasDisk {
+            fingerprint.userland = UserlandProbe.fingerprint(
+                root: Boot.diskFolder, diskImage: welcome?.diskIdentity ?? "")
+        }
         if fingerprint.cpu.tscKilohertz == 0 { fingerprint.cpu.tscKilohertz = welcome?.tscKilohertz ?? 0 }
         return fingerprint
     }

@@ -28,7 +28,8 @@ public struct OperationRequest: Codable, Hashable, Sendable {
     public var options: [String]
 
     public init(
-        runtime: RuntimeName, workload: WorkloadName, seed: UInt64 = 1, deadlineMilliseconds: Int, options: [String] = []
+        runtime: RuntimeName, workload: WorkloadName, seed: UInt64 = 1, deadlineMilliseconds: Int,
+        options: [String] = []
     ) {
         self.runtime = runtime
         self.workload = workload

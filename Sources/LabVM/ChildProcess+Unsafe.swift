@@ -15,7 +15,8 @@ struct ChildProcess: Sendable {
     ///
     /// - Parameter inherited: Descriptors of this process to the numbers that the program sees; all others are closed.
     /// - Precondition: On a thread that ends after the program has.
-    static func start(_ arguments: [String], inherited: [(ours: Int32, theirs: Int32)]) throws(VMError) -> ChildProcess {
+    static func start(_ arguments: [String], inherited: [(ours: Int32, theirs: Int32)]) throws(VMError) -> ChildProcess
+    {
         guard access(helper, X_OK) == 0 else {
             throw .launchFailed(path: helper, why: "it is not installed (package util-linux)")
         }

@@ -75,7 +75,7 @@ final class GuestConnection: Sendable {
     deinit { Descriptor.close(wakeWrite) }
 
     /// Makes the thread look at the state. A full pipe has woken it already.
-    func wake() { _ = Descriptor.write(wakeWrite, [1][...], socket: false) }
+    func wake() { _ = Descriptor.write(wakeWrite, [1][...], socket: true) }
 
     var consoleTail: String { state.withLock { $0.console.tail } }
 

@@ -342,18 +342,20 @@ final class GuestLoop {
         }
         readConsole()
         if errors >= 0 { readErrors() }
-        let (tail, panic) = connection.state.withLock { ($0.console.tail, $0.console.panic) }
+        let (tail, panic, booted) = connection.state.withLock {
+            ($0.console.tail, $0.console.panic, $0.ready != nil)
+        }
         if let panic {
             if panic.contains("Attempted to kill init") {
                 throw .agentDied(host: host, why: panic, console: tail)
             }
-            throw .panicked(host: host, message: panic, console: tail)
+            throw .panicked(host: host, message: panic, booted: booted, console: tail)
         }
         if let ended {
             let text = String(decoding: errorText.suffix(2000), as: UTF8.self)
             throw .exitedEarly(
                 host: host, status: "it " + ended, errors: text.split(separator: "\n").joined(separator: "; "),
-                console: tail)
+                booted: booted, console: tail)
         }
         throw .agentDied(host: host, why: why, console: tail)
     }

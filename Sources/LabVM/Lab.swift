@@ -58,14 +58,15 @@ public struct Lab: Sendable {
             words: arguments.words, consoleFile: consoleFile, bootSeconds: bootSeconds,
             silenceSeconds: Self.silenceSeconds, diskIdentity: images.diskIdentity,
             tscKilohertz: accelerator == .tcg ? tscKilohertz : 0)
-        let pipe = try Descriptor.pipe()
-        Descriptor.setNonBlocking(pipe.read)
-        Descriptor.setNonBlocking(pipe.write)
-        let connection = GuestConnection(host: spec.name, wakeWrite: pipe.write)
+        // A socket and not a pipe: waking a thread that has just ended must not raise SIGPIPE.
+        let pipe = try Descriptor.socketPair()
+        Descriptor.setNonBlocking(pipe.ours)
+        Descriptor.setNonBlocking(pipe.theirs)
+        let connection = GuestConnection(host: spec.name, wakeWrite: pipe.theirs)
         let start = Descriptor.seconds()
-        let started = OSThread.start { GuestLoop(connection, settings, wakeRead: pipe.read).run() }
+        let started = OSThread.start { GuestLoop(connection, settings, wakeRead: pipe.ours).run() }
         guard started else {
-            Descriptor.close(pipe.read)
+            Descriptor.close(pipe.ours)
             throw VMError.launchFailed(path: qemu.executable, why: "no thread can be started")
         }
         do {

@@ -1,4 +1,3 @@
-
 /// The QEMU to run.
 public struct QEMUBinary: Sendable, Hashable {
     public var executable: String

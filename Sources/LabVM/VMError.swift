@@ -9,10 +9,10 @@ public enum VMError: Explained, Equatable {
     case acceleratorUnavailable(accelerator: String, why: String)
     /// QEMU could not be started at all.
     case launchFailed(path: String, why: String)
-    /// QEMU ended by itself.
-    case exitedEarly(host: HostName, status: String, errors: String, console: String)
-    /// The guest kernel panicked.
-    case panicked(host: HostName, message: String, console: String)
+    /// QEMU ended by itself; `booted` when the agent had been ready.
+    case exitedEarly(host: HostName, status: String, errors: String, booted: Bool, console: String)
+    /// The guest kernel panicked; `booted` when the agent had been ready.
+    case panicked(host: HostName, message: String, booted: Bool, console: String)
     /// The guest lives and its agent has said nothing for too long.
     case hung(host: HostName, seconds: Double, console: String)
     /// Nothing came from the guest at all, not even on its console.
@@ -74,11 +74,11 @@ public enum VMError: Explained, Equatable {
 
     private var guestExplanation: Explanation {
         switch self {
-        case .exitedEarly(let host, let status, let errors, _):
+        case .exitedEarly(let host, let status, let errors, _, _):
             Explanation(
                 what: "QEMU ended by itself", at: host.rawValue,
                 why: status + (errors.isEmpty ? "" : ": " + errors), next: "see the console")
-        case .panicked(let host, let message, _):
+        case .panicked(let host, let message, _, _):
             Explanation(what: "the guest kernel panicked", at: host.rawValue, why: message, next: "see the console")
         case .hung(let host, let seconds, _):
             Explanation(
@@ -109,7 +109,8 @@ public enum VMError: Explained, Equatable {
                 why: "it speaks protocol \(theirs), this build speaks \(ours)", next: "crlab images build")
         case .deadline(let host, let request, let seconds, _):
             Explanation(
-                what: "no answer in time", at: host.rawValue, why: "'\(request)' took more than \(Self.text(seconds)) s")
+                what: "no answer in time", at: host.rawValue, why: "'\(request)' took more than \(Self.text(seconds)) s"
+            )
         case .refusedByAgent(let host, let request, let failure):
             Explanation(what: "the guest agent could not do '\(request)'", at: host.rawValue, why: failure.message)
         case .cancelled(let host):
@@ -127,7 +128,8 @@ public enum VMError: Explained, Equatable {
     public var reason: Reason {
         switch self {
         case .notEmulable, .cpuUnknown, .acceleratorUnavailable: .harnessEmulation
-        case .launchFailed, .exitedEarly, .panicked, .silent, .bootTimedOut: .harnessBoot
+        case .launchFailed, .silent, .bootTimedOut: .harnessBoot
+        case .exitedEarly(_, _, _, let booted, _), .panicked(_, _, let booted, _): booted ? .harnessAgent : .harnessBoot
         case .hung, .agentDied: .harnessAgent
         case .garbled, .versionMismatch: .harnessChannel
         case .deadline, .cancelled: .harnessDeadline
@@ -139,7 +141,7 @@ public enum VMError: Explained, Equatable {
     /// The end of what the guest printed; empty where there was no guest.
     public var consoleTail: String {
         switch self {
-        case .exitedEarly(_, _, _, let console), .panicked(_, _, let console), .hung(_, _, let console),
+        case .exitedEarly(_, _, _, _, let console), .panicked(_, _, _, let console), .hung(_, _, let console),
             .bootTimedOut(_, _, let console), .agentDied(_, _, let console), .garbled(_, _, let console),
             .deadline(_, _, _, let console):
             console

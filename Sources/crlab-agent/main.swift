@@ -1,4 +1,4 @@
-import GuestAgent
 import Glibc
+import GuestAgent
 
 exit(Agent.run(CommandLine.arguments))
