@@ -16,11 +16,12 @@ extension GuestTests {
             var random = SplitMix(state: seed)
             try await Sandbox.with { sandbox in
                 let scenario = try sandbox.write(
-                    Scenarios.pair(["counter", "avx2-dispatch", "pipes"]), to: "pair.yaml")
+                    Scenarios.pair(["counter", "avx2-dispatch", "sse42-crc"]), to: "pair.yaml")
                 let planned = try await sandbox.crlab(["plan", scenario, "--format", "json"])
                     .decoded(PlanAnswer.self).cells.map(\.id)
                 var left = Self.kills
                 var runs = 0
+                var finishedAtKills: [Int] = []
                 // A run that ends before its kill is checked like any other, and the kills go on with the next one.
                 while left > 0 {
                     runs += 1
@@ -30,15 +31,14 @@ extension GuestTests {
                         let isStarted = FileManager.default.fileExists(atPath: run.file("run.sqlite"))
                         let execution = try sandbox.start(
                             isStarted ? sandbox.resumeWords(run) : sandbox.runWords(scenario, into: run))
-                        if left > 0 {
-                            try await Task.sleep(for: .milliseconds(Int(random.next() % 6800) + 200))
-                        }
+                        if left > 0 { try await Self.moment(of: execution, &random) }
                         if left > 0, execution.isRunning {
                             execution.send(SIGKILL)
                             left -= 1
                             _ = try await execution.end(seconds: 5)
                             try await sandbox.expectNothingLeft()
                             kept = try await Self.expectKept(kept, in: run, planned: planned, sandbox)
+                            finishedAtKills.append(kept.count)
                             continue
                         }
                         let answer = try await execution.end(seconds: 180)
@@ -51,7 +51,19 @@ extension GuestTests {
                     for (cell, verdict) in kept { #expect(verdicts[cell] == verdict, "seed \(seed)") }
                     try await sandbox.expectNothingLeft()
                 }
+                GuestLab.say("killed in \(runs) runs with so many of \(planned.count) cells finished: \(finishedAtKills)")
             }
+        }
+
+        /// Waits for a random moment: so many lines of progress, and some time more. Lines and not time alone, because
+        /// a busy lab machine would put every moment into the boots.
+        private static func moment(of execution: Execution, _ random: inout SplitMix) async throws {
+            let lines = Int(random.next() % 10)
+            let more = Int(random.next() % 1200)
+            try await wait("\(lines) lines of progress", seconds: 120) {
+                execution.count(of: "\n") >= lines || !execution.isRunning
+            }
+            try await Task.sleep(for: .milliseconds(more))
         }
 
         /// What was finished before a kill is finished after it, with the same outcome; and the store can be read.
