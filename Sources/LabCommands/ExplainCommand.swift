@@ -32,7 +32,8 @@ struct ExplainCommand: AsyncParsableCommand, Sendable {
             }
             Terminal.answer(JSONValue.array(entries).serialized(pretty: true))
         case .table:
-            Terminal.answer(reason == nil ? Explain.overview() : reasons.map { Explain.text($0) }.joined(separator: "\n"))
+            Terminal.answer(
+                reason == nil ? Explain.overview() : reasons.map { Explain.text($0) }.joined(separator: "\n"))
         }
     }
 }

@@ -13,7 +13,7 @@ struct ShellCommand: AsyncParsableCommand, Sendable {
     @Option(help: "The scenario that has the host.")
     var scenario: String = "Scenarios/quickstart.yaml"
 
-    @Argument(parsing: .captureForPassthrough, help: "A command to run in place of the shell.")
+    @Argument(parsing: .postTerminator, help: "After `--`, a command to run in place of the shell.")
     var command: [String] = []
 
     @OptionGroup var guests: GuestOptions

@@ -16,6 +16,8 @@ actor CellJudge {
     private let store: RunStore
     private let expectations: [Cell: Expectation]
     private let total: Int
+    /// How a command line names the run: its identifier, or its folder where that lies elsewhere.
+    private let runName: String
     private let emit: @Sendable (RunEvent) -> Void
     private var controls: [Cell: Judgement] = [:]
     private var waiting: [Cell: [Waiting]] = [:]
@@ -24,9 +26,10 @@ actor CellJudge {
 
     init(
         store: RunStore, expectations: [Cell: Expectation], planned: Set<Cell>, finished: Int, total: Int,
-        emit: @escaping @Sendable (RunEvent) -> Void
+        runName: String, emit: @escaping @Sendable (RunEvent) -> Void
     ) {
         self.store = store
+        self.runName = runName
         self.expectations = expectations
         self.planned = planned
         self.finished = finished
@@ -88,7 +91,7 @@ actor CellJudge {
             finding: judgement.finding, expectation: expectation,
             expected: Self.isExpected(judgement, expectation), attempts: attempts, milliseconds: attempt.milliseconds,
             imageBytes: evidence.dump?.imageBytes ?? 0, consoleTail: evidence.labFailure?.consoleTail ?? "",
-            reproduce: "crlab repro \(store.run.id) \(cell.id)")
+            reproduce: "crlab repro \(runName) \(cell.id)")
         try await store.recordCell(result)
         finished += 1
         emit(.cell(result, finished: finished, of: total))

@@ -60,7 +60,8 @@ public struct Runner: Sendable {
             store: store,
             expectations: Dictionary(
                 uniqueKeysWithValues: plan.cells.compactMap { cell in cell.expectation.map { (cell.cell, $0) } }),
-            planned: Set(plan.cells.map(\.cell)), finished: recorded.count, total: plan.cells.count, emit: emit)
+            planned: Set(plan.cells.map(\.cell)), finished: recorded.count, total: plan.cells.count,
+            runName: folder.hasSuffix("/Reports/\(store.run.id)") ? store.run.id : folder, emit: emit)
         let left = try await recall(recorded: recorded, judge: judge)
         try await giveUpUnavailable(left, judge: judge)
         let doable = left.filter { isReady($0.source) && isReady($0.destination) }
