@@ -68,11 +68,17 @@ def measure_lab(quick):
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     cells, booted = len(results["cells"]), results["run"]["boots"]
-    target = None if quick else 1.0
-    entries = [
-        entry(f"{prefix}.duration", seconds, "s", LIMIT_SECONDS, "six minutes", target),
-        entry(f"{prefix}.rate", cells / seconds * 60, "cells/min", LIMIT_CELLS / LIMIT_SECONDS * 60,
-              "150 cells in six minutes", target, more_is_better=True),
+    if quick:
+        # Fewer cells share the same boots: nothing to compare with.
+        entries = [
+            entry(f"{prefix}.duration", seconds, "s"), entry(f"{prefix}.rate", cells / seconds * 60, "cells/min")]
+    else:
+        entries = [
+            entry(f"{prefix}.duration", seconds, "s", LIMIT_SECONDS, "six minutes", 1.0),
+            entry(f"{prefix}.rate", cells / seconds * 60, "cells/min", LIMIT_CELLS / LIMIT_SECONDS * 60,
+                  "150 cells in six minutes", 1.0, more_is_better=True),
+        ]
+    entries += [
         # A quarter more than planned: guests that had to be replaced are not the rule.
         entry(f"{prefix}.boots-per-cell", booted / cells, "boots", estimate["boots"] / estimate["cells"],
               "the plan", 1.25),
