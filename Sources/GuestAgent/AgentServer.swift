@@ -120,14 +120,16 @@ final class AgentServer {
                 WireError.version(theirs: welcome.protocolVersion, ours: GuestProtocol.version).explanation.line)
         }
         self.welcome = welcome
-        var warnings = boot.warnings + reseed(welcome)
-        let start = MonotonicClock.nanoseconds()
-        let work = Calibration.work()
-        let calibration = MonotonicClock.nanoseconds() - start
-        if work == 0 { warnings.append("the calibration gave 0") }
+        let warnings = boot.warnings + reseed(welcome)
+        // The best of three: another guest may take the CPU away in the middle of one.
+        let calibration = (0..<3).map { _ in
+            let start = MonotonicClock.nanoseconds()
+            let work = Calibration.work()
+            return work == 0 ? UInt64.max : MonotonicClock.nanoseconds() - start
+        }.min()
         try channel.send(
             .ready,
-            Ready(fingerprint: fingerprint(), calibrationNanoseconds: calibration, warnings: warnings))
+            Ready(fingerprint: fingerprint(), calibrationNanoseconds: calibration ?? 0, warnings: warnings))
     }
 
     private func reseed(_ welcome: Welcome) -> [String] {

@@ -26,7 +26,7 @@ final class CellWire {
             }
             let bytes: [UInt8]?
             do throws(LinuxError) {
-                bytes = try GuestSystem.readSome(input, limit: 256 << 10)
+                bytes = try GuestSystem.readSome(input)
             } catch {
                 throw .channel(error.explanation.line)
             }

@@ -34,7 +34,7 @@ final class Channel {
     func receive() throws(AgentError) -> [Frame] {
         let bytes: [UInt8]?
         do throws(LinuxError) {
-            bytes = try GuestSystem.readSome(fd, limit: 256 << 10)
+            bytes = try GuestSystem.readSome(fd, limit: 16 << 10)
         } catch {
             throw .channel(error.explanation.line)
         }

@@ -161,7 +161,7 @@ enum GuestSystem {
 
     /// Unlocks the other end of a terminal pair and says its number (TIOCSPTLCK, TIOCGPTN), with its size set.
     static func openTerminal(rows: Int, columns: Int) throws(LinuxError) -> (main: Int32, other: String) {
-        let fd = try Files.open("/dev/ptmx", .readWrite)
+        let fd = try Files.open("/dev/ptmx", [.readWrite, .init(rawValue: 0o400)])
         var unlock: Int32 = 0
         var number: UInt32 = 0
         var size = (UInt16(clamping: rows), UInt16(clamping: columns), UInt16(0), UInt16(0))
@@ -199,21 +199,26 @@ enum GuestSystem {
 
     /// One read(2) that does not wait.
     ///
+    /// The limit stays below malloc's threshold for mappings of their own: a virtio-serial port gives at most 4 KiB per
+    /// read, and a fresh mapping for each of those made the channel fifty times slower.
+    ///
     /// - Returns: `nil` when there is nothing now; an empty array at the end.
     static func readSome(_ fd: Int32, limit: Int = 65536) throws(LinuxError) -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: limit)
-        while true {
-            // SAFETY: the kernel writes at most `count` bytes.
-            let answer = bytes.withUnsafeMutableBytes {
-                Kernel.attempt(.read, UInt64(fd), UInt64(UInt(bitPattern: $0.baseAddress)), UInt64($0.count))
+        var errno: Errno?
+        let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+            while true {
+                // SAFETY: the kernel writes at most `limit` bytes, and exactly those are declared initialized.
+                let answer = Kernel.attempt(
+                    .read, UInt64(fd), UInt64(UInt(bitPattern: buffer.baseAddress)), UInt64(limit))
+                errno = Kernel.errno(of: answer)
+                if errno == .interrupted { continue }
+                count = errno == nil ? Int(answer) : 0
+                return
             }
-            guard let errno = Kernel.errno(of: answer) else {
-                bytes.removeLast(bytes.count - Int(answer))
-                return bytes
-            }
-            if errno == .again { return nil }
-            if errno != .interrupted { throw .call("read", object: "fd \(fd)", errno) }
         }
+        guard let errno else { return bytes }
+        if errno == .again { return nil }
+        throw .call("read", object: "fd \(fd)", errno)
     }
 
     /// One write(2) that does not wait.

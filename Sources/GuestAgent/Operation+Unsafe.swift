@@ -189,7 +189,7 @@ final class Operation {
 
     private func drain() throws(AgentError) {
         do throws(LinuxError) {
-            guard let bytes = try GuestSystem.readSome(output, limit: 256 << 10) else { return }
+            guard let bytes = try GuestSystem.readSome(output) else { return }
             if bytes.isEmpty {
                 closeOutput()
                 return

@@ -28,7 +28,8 @@ enum Terminal {
             try Files.write(Array(request.terminal.utf8), to: CellRoot.metaFolder + "/terminal")
             let pair = try GuestSystem.openTerminal(rows: request.rows, columns: request.columns)
             main = pair.main
-            let other = try Files.open(pair.other, .readWrite)
+            // O_NOCTTY: the cell's PID 1 leads a session too, and must not take the terminal from the shell.
+            let other = try Files.open(pair.other, [.readWrite, .init(rawValue: 0o400)])
             defer { Files.close(other) }
             let command = request.arguments.isEmpty ? ["/bin/bash", "--norc", "-i"] : request.arguments
             var spawn = SpawnRequest(

@@ -24,9 +24,9 @@ public enum FrameKind: UInt8, Sendable, CaseIterable {
 
 /// One frame of the guest channel.
 ///
-/// Layout, little-endian: magic `CRLW`, kind (1 byte), 3 zero bytes, request number (4), payload length (4), CRC-32 of
-/// the payload (4), CRC-32 of the 20 bytes before (4), payload. The header has a checksum of its own, so that a damaged
-/// length is noticed at once and not after the bytes that it promises.
+/// Layout, little-endian: magic `CRLW`, kind (1 byte), 3 zero bytes, request number (4), payload length (4), check of
+/// the payload (4, see `PayloadCheck`), CRC-32 of the 20 bytes before (4), payload. The header has a checksum of its
+/// own, so that a damaged length is noticed at once and not after the bytes that it promises.
 public struct Frame: Sendable, Equatable {
     public static let headerBytes = 24
     /// Bound of one payload. Messages are far smaller (evidence is bounded by its own rules), chunks are 128 KiB.
@@ -71,7 +71,7 @@ public struct Frame: Sendable, Equatable {
         bytes.append(contentsOf: [kind.rawValue, 0, 0, 0])
         Self.append(request, to: &bytes)
         Self.append(UInt32(payload.count), to: &bytes)
-        Self.append(CRC32(payload).value, to: &bytes)
+        Self.append(PayloadCheck.value(payload), to: &bytes)
         Self.append(CRC32(bytes).value, to: &bytes)
         bytes.append(contentsOf: payload)
         return bytes

@@ -65,7 +65,7 @@ public struct FrameDecoder: Sendable {
         let end = start + Frame.headerBytes + Int(length)
         guard buffer.count >= end else { return nil }
         let payload = Array(buffer[(start + Frame.headerBytes)..<end])
-        guard word(at: 16) == CRC32(payload).value else { throw .damaged(offset: streamOffset) }
+        guard word(at: 16) == PayloadCheck.value(payload) else { throw .damaged(offset: streamOffset) }
         let frame = Frame(kind, request: word(at: 8), payload: payload)
         streamOffset += UInt64(end - start)
         start = end

@@ -100,3 +100,19 @@ struct FrameTests {
         #expect(throws: WireError.self) { try Frame(.credit, payload: [1, 2, 3]).number() }
     }
 }
+
+@Suite("the check of a payload")
+struct PayloadCheckTests {
+    @Test("every changed byte changes it, at every length", arguments: [0, 1, 7, 31, 32, 33, 64, 100])
+    func changes(count: Int) {
+        let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+        let frame = Frame(.chunk, request: 1, payload: bytes).bytes
+        for index in Frame.headerBytes..<frame.count {
+            var damaged = frame
+            damaged[index] ^= 0x80
+            var decoder = FrameDecoder()
+            decoder.append(damaged)
+            #expect(throws: WireError.damaged(offset: 0)) { try decoder.next() }
+        }
+    }
+}
