@@ -51,7 +51,8 @@ extension GuestTests {
                     for (cell, verdict) in kept { #expect(verdicts[cell] == verdict, "seed \(seed)") }
                     try await sandbox.expectNothingLeft()
                 }
-                GuestLab.say("killed with so many of \(planned.count) cells finished: \(finishedAtKills), runs: \(runs)")
+                GuestLab.say(
+                    "killed with so many of \(planned.count) cells finished: \(finishedAtKills); runs: \(runs)")
             }
         }
 
