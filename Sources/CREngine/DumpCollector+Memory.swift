@@ -44,7 +44,8 @@ extension DumpCollector {
             )
         }
         record.executable = try inode(
-            process: pid, link: executable.0, executable.1, openAt: "/proc/\(pid)/exe", object: "program", written: false)
+            process: pid, link: executable.0, executable.1, openAt: "/proc/\(pid)/exe", object: "program",
+            written: false)
 
         // The same file is mapped in several pieces; ask for its status once.
         var statuses: [InodeKey: FileStatus] = [:]
@@ -84,7 +85,9 @@ extension DumpCollector {
             value.kind = .anonymous
             return value
         }
-        if mapping.name.hasPrefix("/SYSV") { throw refuse(pid, range, "System V shared memory is not carried by this version") }
+        if mapping.name.hasPrefix("/SYSV") {
+            throw refuse(pid, range, "System V shared memory is not carried by this version")
+        }
         if mapping.name.hasPrefix("anon_inode:") || mapping.name.hasPrefix("/anon_inode:")
             || mapping.name.hasPrefix("[uprobes]")
         {
@@ -113,7 +116,8 @@ extension DumpCollector {
         if mayWrite { value.flags.insert(.mayWrite) }
         value.inode = try inode(
             process: pid, link: mapping.name, status, openAt: link, object: range,
-            written: mayWrite && mapping.protection.contains(.write), probesBuildID: mapping.protection.contains(.execute))
+            written: mayWrite && mapping.protection.contains(.write),
+            probesBuildID: mapping.protection.contains(.execute))
         return value
     }
 
@@ -195,7 +199,8 @@ extension DumpCollector {
             if there.identity == status.identity { return }
             throw refuse(process, "\(object): \(path)", "another file stands at its path now")
         } catch let error as LinuxError {
-            throw refuse(process, "\(object): \(path)", "its path cannot be reached: \(error.errno.map { "\($0)" } ?? "?")")
+            throw refuse(
+                process, "\(object): \(path)", "its path cannot be reached: \(error.errno.map { "\($0)" } ?? "?")")
         } catch let error as EngineError {
             throw error
         } catch {
@@ -216,7 +221,8 @@ extension DumpCollector {
         guard let fd = try? Files.open(path, .readOnly) else { return [] }
         defer { Files.close(fd) }
         // Linkers put the notes right behind the program headers.
-        guard let start = try? Files.prefix(of: fd, count: 8192), let file = try? ELFFile(start), let text = file.buildID
+        guard let start = try? Files.prefix(of: fd, count: 8192), let file = try? ELFFile(start),
+            let text = file.buildID
         else { return [] }
         var bytes: [UInt8] = []
         var rest = text.utf8[...]

@@ -64,7 +64,8 @@ extension DumpCollector {
         // comes later finds it.
         if !isAlone, !ends.isNamed {
             throw refuse(
-                process, "fd \(fd): pipe", "its other end is \(ends.writer == nil ? "written" : "read") outside the tree")
+                process, "fd \(fd): pipe",
+                "its other end is \(ends.writer == nil ? "written" : "read") outside the tree")
         }
     }
 }

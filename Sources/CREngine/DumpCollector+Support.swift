@@ -53,7 +53,8 @@ extension DumpCollector {
             }
             if process.stat.terminal != 0 {
                 throw refuse(
-                    process.pid, "controlling terminal \(process.stat.terminal >> 8 & 0xfff):\(process.stat.terminal & 0xff)",
+                    process.pid,
+                    "controlling terminal \(process.stat.terminal >> 8 & 0xfff):\(process.stat.terminal & 0xff)",
                     "terminals are not carried by this version")
             }
         }

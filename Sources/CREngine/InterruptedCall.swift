@@ -17,7 +17,8 @@ enum InterruptedCall {
     static func settle(
         _ registers: Registers, isSignalDue: Bool, codeBefore: (UInt64) -> [UInt8]?
     ) -> Registers {
-        guard registers.interruptedCall != nil, let code = RestartCode(rawValue: Int64(bitPattern: registers.rax)) else {
+        guard registers.interruptedCall != nil, let code = RestartCode(rawValue: Int64(bitPattern: registers.rax))
+        else {
             return registers
         }
         var settled = registers

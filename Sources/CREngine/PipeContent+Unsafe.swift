@@ -52,7 +52,8 @@ enum EventfdProbe {
     /// Reads once from a counter of at least 2 and puts everything back: a semaphore gives 1, another gives all.
     ///
     /// - Precondition: Every task that could see the counter stands still.
-    static func isSemaphore(_ fd: Int32, count: UInt64, _ process: Int32, _ object: String) throws(EngineError) -> Bool {
+    static func isSemaphore(_ fd: Int32, count: UInt64, _ process: Int32, _ object: String) throws(EngineError) -> Bool
+    {
         func add(_ value: UInt64) throws(LinuxError) { try Files.write(fd, [value].littleEndianBytes) }
         func take() throws(LinuxError) -> UInt64 {
             var bytes = [UInt8](repeating: 0, count: 8)

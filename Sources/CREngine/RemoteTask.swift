@@ -245,7 +245,9 @@ extension Array where Element == UInt64 {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count * 8)
         for word in self {
-            for shift in stride(from: UInt64(0), to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word >> shift)) }
+            for shift in stride(from: UInt64(0), to: 64, by: 8) {
+                bytes.append(UInt8(truncatingIfNeeded: word >> shift))
+            }
         }
         return bytes
     }

@@ -197,7 +197,9 @@ final class RestoreSession {
         _ tree: RestoreTree, _ files: RestoreFiles, _ contents: ImageContents, _ vdso: RestoreVdso,
         _ reader: inout Reader
     ) throws(EngineError) {
-        let pages = RestorePages(contents, tree: tree, files: files, skipsVdso: Set(contents.addressSpaces.map(\.number).filter { vdso.canMove($0) }))
+        let pages = RestorePages(
+            contents, tree: tree, files: files,
+            skipsVdso: Set(contents.addressSpaces.map(\.number).filter { vdso.canMove($0) }))
         while true {
             if let error = FrozenTree.interruption(options.wakeups) { throw error }
             guard let run = try image({ () throws(ImageError) in try reader.nextPages() }) else { break }

@@ -19,7 +19,9 @@ enum RestoreCalls {
 
     /// fcntl(2) with a number.
     @discardableResult
-    static func control(_ fd: Int32, _ command: UInt64, _ argument: UInt64, _ object: String) throws(LinuxError) -> UInt64 {
+    static func control(_ fd: Int32, _ command: UInt64, _ argument: UInt64, _ object: String) throws(LinuxError)
+        -> UInt64
+    {
         try check(.fcntl, object, Kernel.attempt(.fcntl, word(fd), command, argument))
     }
 

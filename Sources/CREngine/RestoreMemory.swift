@@ -129,11 +129,13 @@ struct RestoreMemory {
             failure = try stub.attempt(.prctl, [35, 14, try stub.put(words: structure(nil)), size, 0])
             if failure == nil {
                 notes.append(
-                    "/proc/\(stub.tid)/exe shows the engine's program: PR_SET_MM_EXE_FILE failed with \(first.map { "\($0)" } ?? "")")
+                    "/proc/\(stub.tid)/exe shows the engine's program: PR_SET_MM_EXE_FILE failed with \(first.map { "\($0)" } ?? "")"
+                )
             }
         }
         if let failure {
-            notes.append("the marks of process \(stub.tid) (heap, arguments) could not be set: PR_SET_MM gave \(failure)")
+            notes.append(
+                "the marks of process \(stub.tid) (heap, arguments) could not be set: PR_SET_MM gave \(failure)")
         }
     }
 }

@@ -146,7 +146,8 @@ struct RestorePreflight {
         }
         let registered = contents.tasks.first { $0.rseq.address != 0 }
         if let registered, Kernel.errno(of: Kernel.attempt(.rseq, 0, 0)) == .notImplemented {
-            refuse(.kernelSyscallMissing, task: registered.tid, "this kernel has no rseq, which the task uses", ["rseq"])
+            refuse(
+                .kernelSyscallMissing, task: registered.tid, "this kernel has no rseq, which the task uses", ["rseq"])
         }
         if let large = contents.tasks.first(where: { $0.rseq.sizeBytes > 32 }), !Self.isAtLeast(6, 3) {
             refuse(
@@ -230,7 +231,8 @@ struct RestorePreflight {
     static func buildID(_ path: String) -> [UInt8] {
         guard let fd = try? Files.open(path, .readOnly) else { return [] }
         defer { Files.close(fd) }
-        guard let start = try? Files.prefix(of: fd, count: 8192), let file = try? ELFFile(start), let text = file.buildID
+        guard let start = try? Files.prefix(of: fd, count: 8192), let file = try? ELFFile(start),
+            let text = file.buildID
         else { return [] }
         let digits = Array(text.utf8)
         return stride(from: 0, to: digits.count - 1, by: 2).compactMap {

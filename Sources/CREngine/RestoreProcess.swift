@@ -162,7 +162,8 @@ struct RestoreProcess {
             let value = timer.valueNanoseconds == 0 ? timer.intervalNanoseconds : timer.valueNanoseconds
             let setting = try stub.put(
                 words: RestoreCalls.timerWords(value: value, interval: timer.intervalNanoseconds))
-            try stub.call(.timer_settime, [RestoreStub.word(timer.id), 0, setting, 0], doing: "start timer \(timer.id)")
+            try stub.call(
+                .timer_settime, [RestoreStub.word(timer.id), 0, setting, 0], doing: "start timer \(timer.id)")
         }
         for (which, timer) in record.intervalTimers.enumerated() {
             let interval = timer.intervalMicroseconds

@@ -86,7 +86,8 @@ struct RestoreTask {
         let status = try EngineError.wrap("read the stub's credentials", task: record.tid) { () throws(LinuxError) in
             try Procfs.status(stub.outer)
         }
-        let sameUsers = status.uids.map { UInt64($0) } == wanted.users && status.gids.map { UInt64($0) } == wanted.groups
+        let sameUsers =
+            status.uids.map { UInt64($0) } == wanted.users && status.gids.map { UInt64($0) } == wanted.groups
         let sameGroups = status.groups.map { UInt64($0) } == wanted.supplementaryGroups
         let sameCapabilities =
             status.capabilitiesInheritable == wanted.inheritable && status.capabilitiesPermitted == wanted.permitted
@@ -108,10 +109,12 @@ struct RestoreTask {
         let lost = wanted.permitted & ~status.capabilitiesPermitted
         if lost != 0 {
             notes.append(
-                "task \(record.tid) had capabilities 0x\(String(lost, radix: 16)), which the engine lacks and cannot give")
+                "task \(record.tid) had capabilities 0x\(String(lost, radix: 16)), which the engine lacks and cannot give"
+            )
         }
         for capability in UInt64(0)..<64 where status.capabilitiesBounding & ~wanted.bounding & (1 << capability) != 0 {
-            try stub.call(.prctl, [24, capability, 0, 0, 0], doing: "drop capability \(capability) from the bounding set")
+            try stub.call(
+                .prctl, [24, capability, 0, 0, 0], doing: "drop capability \(capability) from the bounding set")
         }
         // Changing the users takes away capabilities that the task shall keep unless these bits are set:
         // SECBIT_NO_SETUID_FIXUP, SECBIT_KEEP_CAPS.
@@ -143,7 +146,8 @@ struct RestoreTask {
                 (permitted >> 32) | (wanted.inheritable >> 32) << 32,
             ], at: 520)
         try stub.call(.capset, [header, data], doing: "set the capabilities")
-        for capability in UInt64(0)..<64 where wanted.ambient & permitted & wanted.inheritable & (1 << capability) != 0 {
+        for capability in UInt64(0)..<64 where wanted.ambient & permitted & wanted.inheritable & (1 << capability) != 0
+        {
             try stub.call(.prctl, [47, 2, capability, 0, 0], doing: "raise ambient capability \(capability)")
         }
     }

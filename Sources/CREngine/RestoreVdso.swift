@@ -33,7 +33,8 @@ final class RestoreVdso {
         let special = space.vmas.filter { $0.kind == .vdso || $0.kind == .vvar }
         guard let start = special.first?.start, special.filter({ $0.kind == .vdso }).count == 1 else { return false }
         let same = vdso.start - start == own.start - first.start && vdso.end - vdso.start == own.sizeBytes
-        return same && contents.header.kernelRelease == Host.kernelName().release && sourceKernel == Host.kernelName().version
+        return same && contents.header.kernelRelease == Host.kernelName().release
+            && sourceKernel == Host.kernelName().version
     }
 
     /// `uname -v` of the source, out of its fingerprint.

@@ -117,7 +117,9 @@ extension ImageContents {
             }
             guard vma.start >= last else { throw fail("it overlaps the one before") }
             last = vma.end
-            guard vma.protection <= 7, vma.fileOffset % page == 0 else { throw fail("its protection or offset is invalid") }
+            guard vma.protection <= 7, vma.fileOffset % page == 0 else {
+                throw fail("its protection or offset is invalid")
+            }
             let needsInode = vma.kind == .privateFile || vma.kind == .sharedFile
             guard needsInode == (vma.inode != 0), !needsInode || inodes.contains(vma.inode) else {
                 throw fail("it refers to an inode that the image does not hold")
@@ -130,7 +132,8 @@ extension ImageContents {
         let pipeNumbers = Set(pipes.map(\.number))
         let files = Set(openFiles.map(\.number))
         for inode in inodes {
-            guard inode.kind == .memfd || inode.kind == .sharedMemory || inode.path.utf8.first == UInt8(ascii: "/") else {
+            guard inode.kind == .memfd || inode.kind == .sharedMemory || inode.path.utf8.first == UInt8(ascii: "/")
+            else {
                 throw .inconsistent(record: "inode \(inode.number)", why: "its path is not absolute")
             }
         }

@@ -32,7 +32,8 @@ public enum ImageError: Explained, Equatable {
         case .versionUnsupported(let found, let readable):
             Explanation(
                 what: "cannot read the image",
-                why: "its format is version \(found); this build reads \(readable.lowerBound) to \(readable.upperBound)",
+                why:
+                    "its format is version \(found); this build reads \(readable.lowerBound) to \(readable.upperBound)",
                 next: "dump again with this build")
         case .cut(let offset, let inside):
             Explanation(

@@ -63,7 +63,9 @@ public struct ImageReader<Source: ImageSource> {
             if tag == .metadataEnd {
                 guard payloadBytes == 16, payload.number(at: 0, as: UInt64.self) == records,
                     payload.number(at: 8, as: UInt64.self) == chainBeforeLast
-                else { throw .misplaced(offset: place, block: "\(tag)", why: "its count or checksum is not the section's") }
+                else {
+                    throw .misplaced(offset: place, block: "\(tag)", why: "its count or checksum is not the section's")
+                }
                 break
             }
             guard let record = try ImageRecord.decode(tag, Array(payload[..<payloadBytes])) else {
@@ -97,7 +99,9 @@ public struct ImageReader<Source: ImageSource> {
             guard payloadBytes == 32, payload.number(at: 0, as: UInt64.self) == records,
                 payload.number(at: 8, as: UInt64.self) == runs, payload.number(at: 16, as: UInt64.self) == pageBytes,
                 payload.number(at: 24, as: UInt64.self) == chainBeforeLast
-            else { throw .misplaced(offset: place, block: "trailer", why: "its counts or checksum are not the image's") }
+            else {
+                throw .misplaced(offset: place, block: "trailer", why: "its counts or checksum are not the image's")
+            }
             var rest: [UInt8] = []
             var count = 0
             try Self.fill(&rest, &count, to: 1, from: &source)
@@ -114,7 +118,9 @@ public struct ImageReader<Source: ImageSource> {
         payload.withUnsafeBytes { buffer in
             let end = max(ImageFormat.runHeaderBytes, payloadBytes)
             // SAFETY: `nextPages` has checked that the payload holds the run's header and whole pages.
-            return body(UnsafeRawBufferPointer(rebasing: buffer[min(ImageFormat.runHeaderBytes, buffer.count)..<min(end, buffer.count)]))
+            return body(
+                UnsafeRawBufferPointer(
+                    rebasing: buffer[min(ImageFormat.runHeaderBytes, buffer.count)..<min(end, buffer.count)]))
         }
     }
 
@@ -131,7 +137,8 @@ public struct ImageReader<Source: ImageSource> {
             let ranges = spans[run.target], ImageContents.covers(ranges, run.start..<end)
         else {
             throw .misplaced(
-                offset: place, block: "pages", why: "object \(run.target) has no memory at 0x\(String(run.start, radix: 16))")
+                offset: place, block: "pages",
+                why: "object \(run.target) has no memory at 0x\(String(run.start, radix: 16))")
         }
         return run
     }
@@ -154,7 +161,8 @@ public struct ImageReader<Source: ImageSource> {
         guard let tag = ImageRecord.Tag(rawValue: rawTag) else {
             throw .misplaced(offset: place, block: "block of type \(rawTag)", why: "this type does not exist")
         }
-        let limit = tag == .pages
+        let limit =
+            tag == .pages
             ? ImageFormat.maximumRunBytes + ImageFormat.runHeaderBytes : ImageFormat.maximumRecordBytes
         guard length <= limit else {
             throw .tooLarge(offset: place, block: "\(tag)", bytes: UInt64(length), limit: UInt64(limit))

@@ -159,7 +159,8 @@ public struct ELFFile: Sendable {
     {
         guard offset <= UInt64(bytes.count), strings <= UInt64(bytes.count) else { return [] }
         let end = min(offset &+ size < offset ? offset : offset + size, UInt64(bytes.count))
-        let stringEnd = Int(min(strings &+ stringBytes < strings ? strings : strings + stringBytes, UInt64(bytes.count)))
+        let stringEnd = Int(
+            min(strings &+ stringBytes < strings ? strings : strings + stringBytes, UInt64(bytes.count)))
         var found: [Symbol] = []
         var at = Int(offset)
         while at + 24 <= Int(end) {
@@ -172,7 +173,8 @@ public struct ELFFile: Sendable {
                     let name = String(decoding: bytes[nameAt..<stringEnd].prefix { $0 != 0 }, as: UTF8.self)
                     found.append(
                         Symbol(
-                            name: name, address: Self.number(bytes, at + 8, 8), sizeBytes: Self.number(bytes, at + 16, 8),
+                            name: name, address: Self.number(bytes, at + 8, 8),
+                            sizeBytes: Self.number(bytes, at + 16, 8),
                             isFunction: kind == 2 || kind == 10, isIndirect: kind == 10))
                 }
             }

@@ -126,7 +126,8 @@ public enum KernelProbe {
     }
 
     private static func mapFiles() -> String {
-        guard let mappings = try? Procfs.mappingsWithoutFlags(ownPid), let mapping = mappings.first(where: { $0.inode != 0 })
+        guard let mappings = try? Procfs.mappingsWithoutFlags(ownPid),
+            let mapping = mappings.first(where: { $0.inode != 0 })
         else { return "ENOENT" }
         let name = String(mapping.start, radix: 16) + "-" + String(mapping.end, radix: 16)
         do throws(LinuxError) {

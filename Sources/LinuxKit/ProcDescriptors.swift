@@ -104,13 +104,15 @@ extension ProcParser {
     }
 
     /// `tfd: 7 events: 19 data: 7 pos:0 ino:2f sdev:d`.
-    private static func epollTarget(_ line: Substring, _ file: String) throws(LinuxError) -> DescriptorInfo.EpollTarget {
+    private static func epollTarget(_ line: Substring, _ file: String) throws(LinuxError) -> DescriptorInfo.EpollTarget
+    {
         var values: [String: Substring] = [:]
         var words = line.split { $0 == " " || $0 == "\t" || $0 == ":" }[...]
         while words.count >= 2 {
             values[String(words.removeFirst())] = words.removeFirst()
         }
-        guard let fd = values["tfd"].flatMap({ Int32($0) }), let events = values["events"].flatMap({ UInt32($0, radix: 16) }),
+        guard let fd = values["tfd"].flatMap({ Int32($0) }),
+            let events = values["events"].flatMap({ UInt32($0, radix: 16) }),
             let data = values["data"].flatMap({ UInt64($0, radix: 16) })
         else { throw .malformed(file, why: "line '\(line)'") }
         // sdev is the kernel's own dev_t: 12 bits major, 20 bits minor.

@@ -43,7 +43,8 @@ public enum ProcParser {
                 guard !mappings.isEmpty else { throw .malformed(file, why: "details before any mapping") }
                 let words = line.split(separator: UInt8(ascii: " "))
                 if words[0].elementsEqual("VmFlags:".utf8) {
-                    mappings[mappings.count - 1].flags = Set(words.dropFirst().map { String(decoding: $0, as: UTF8.self) })
+                    mappings[mappings.count - 1].flags = Set(
+                        words.dropFirst().map { String(decoding: $0, as: UTF8.self) })
                 } else if words[0].elementsEqual("KernelPageSize:".utf8), words.count > 1 {
                     mappings[mappings.count - 1].kernelPageBytes =
                         (UInt64(String(decoding: words[1], as: UTF8.self)) ?? 0) * 1024

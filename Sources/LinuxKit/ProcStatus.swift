@@ -52,7 +52,9 @@ extension ProcParser {
             return numbers
         }
         func number<Number: FixedWidthInteger>(_ key: String, _ type: Number.Type) throws(LinuxError) -> Number {
-            guard let number = try numbers(key, type).first else { throw .malformed(file, why: "line '\(key)' is empty") }
+            guard let number = try numbers(key, type).first else {
+                throw .malformed(file, why: "line '\(key)' is empty")
+            }
             return number
         }
         func mask(_ key: String) throws(LinuxError) -> UInt64 {
@@ -135,7 +137,8 @@ extension ProcParser {
         return TaskStat(
             comm: Array(bytes[(open + 1)..<close]), state: state, parent: try field(4, Int32.self),
             processGroup: try field(5, Int32.self), session: try field(6, Int32.self),
-            terminal: try field(7, Int32.self), foregroundGroup: try field(8, Int32.self), nice: try field(19, Int.self),
+            terminal: try field(7, Int32.self), foregroundGroup: try field(8, Int32.self),
+            nice: try field(19, Int.self),
             startTicks: try field(22, UInt64.self), startCode: try field(26, UInt64.self),
             endCode: try field(27, UInt64.self), startStack: try field(28, UInt64.self),
             exitSignal: try field(38, Int32.self), startData: try field(45, UInt64.self),

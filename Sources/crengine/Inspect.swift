@@ -91,7 +91,8 @@ enum Inspect {
                     let state =
                         process.isZombie
                         ? "zombie \(process.exitStatus)" : process.stopSignal != 0 ? "stopped" : "running"
-                    let name = process.isZombie
+                    let name =
+                        process.isZombie
                         ? process.comm : contents.tasks.first { $0.tid == process.pid }?.comm ?? []
                     return [
                         "\(process.pid)", "\(process.parent)", "\(process.processGroup)", "\(process.session)", state,

@@ -55,7 +55,8 @@ enum RestoreCommand {
                 ]).serialized())
         } else {
             let total = tree.milliseconds.reduce(0) { $0 + $1.value }
-            Output.note("restored \(tree.taskCount) tasks and \(tree.pageCount) pages as PID \(tree.pid) in \(total) ms")
+            Output.note(
+                "restored \(tree.taskCount) tasks and \(tree.pageCount) pages as PID \(tree.pid) in \(total) ms")
         }
     }
 
@@ -74,7 +75,8 @@ enum RestoreCommand {
                 }
             } catch {
                 if case .deadline = error { continue }
-                guard error.errno == .interrupted, let signal = Signals.take(Signals.mask(ending), timeoutNanoseconds: 0)
+                guard error.errno == .interrupted,
+                    let signal = Signals.take(Signals.mask(ending), timeoutNanoseconds: 0)
                 else {
                     Output.note(error.explanation.line)
                     return Output.ExitCode.failed.rawValue

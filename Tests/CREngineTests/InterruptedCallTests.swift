@@ -38,11 +38,15 @@ import Testing
         Case("pause", call: 34, answer: -514, expected: 34, isRewound: true),
         Case("clock_nanosleep with its restart block", call: 230, answer: -516, expected: 230, isRewound: true),
         Case("pause with a signal due", call: 34, answer: -514, isSignalDue: true, expected: raw514, isRewound: false),
-        Case("nanosleep with a signal due", call: 35, answer: -516, isSignalDue: true, expected: raw514, isRewound: false),
+        Case(
+            "nanosleep with a signal due", call: 35, answer: -516, isSignalDue: true, expected: raw514, isRewound: false
+        ),
         Case(
             "interrupted twice, number in the code", call: 219, answer: -516, code: [0x90, 0xb8, 7, 0, 0, 0, 0x90],
             expected: 7, isRewound: true),
-        Case("interrupted twice, told by its arguments", call: 219, answer: -516, clock: 1, expected: 230, isRewound: true),
+        Case(
+            "interrupted twice, told by its arguments", call: 219, answer: -516, clock: 1, expected: 230,
+            isRewound: true),
         Case(
             "interrupted twice, unknown", call: 219, answer: -516, expected: UInt64(bitPattern: -4), isRewound: false),
     ]
@@ -55,7 +59,8 @@ import Testing
         registers.rax = UInt64(bitPattern: c.answer)
         registers.rdi = c.clock
         registers.rdx = 1 << 41
-        let settled = InterruptedCall.settle(registers, isSignalDue: c.isSignalDue) { _ in c.code.isEmpty ? nil : c.code }
+        let settled = InterruptedCall.settle(registers, isSignalDue: c.isSignalDue) { _ in c.code.isEmpty ? nil : c.code
+        }
         #expect(settled.rax == c.expectedCall)
         #expect(settled.rip == (c.isRewound ? 0xffe : 0x1000))
         #expect(settled.rdi == registers.rdi)

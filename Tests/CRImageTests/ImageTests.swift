@@ -122,7 +122,9 @@ struct ConsistencyTests {
         ConsistencyCase("pipe end without pipe") { $0.openFiles[1].pipe = 0 },
         ConsistencyCase("epoll of a missing file") { $0.openFiles[2].epollTargets[0].openFile = 77 },
         ConsistencyCase("packets longer than the content") { $0.pipes[0].packets = [.max] },
-        ConsistencyCase("65 signals") { $0.signalTables[0].actions += [SignalActionValue](repeating: SignalActionValue(), count: 55) },
+        ConsistencyCase("65 signals") {
+            $0.signalTables[0].actions += [SignalActionValue](repeating: SignalActionValue(), count: 55)
+        },
         ConsistencyCase("relative working directory") { $0.fileSystems[0].workingDirectory = "tmp" },
     ]
 

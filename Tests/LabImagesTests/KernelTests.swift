@@ -1,3 +1,4 @@
+import CRModel
 import Testing
 
 @testable import LabImages

@@ -25,16 +25,19 @@ import Testing
         MappingCase(
             "a file", "55c1dab60000-55c1dab63000 r--p 00001000 fe:00 254626                     /usr/bin/sed",
             start: 0x55c1_dab6_0000, path: "/usr/bin/sed", inode: 254626),
-        MappingCase("anonymous memory", "7f0000000000-7f0000001000 rw-p 00000000 00:00 0 ", start: 0x7f00_0000_0000, path: ""),
+        MappingCase(
+            "anonymous memory", "7f0000000000-7f0000001000 rw-p 00000000 00:00 0 ", start: 0x7f00_0000_0000, path: ""),
         MappingCase(
             "shared anonymous memory",
             "7f6de7a3c000-7f6de7a3d000 rw-s 00000000 00:01 1055                       /dev/zero (deleted)",
             start: 0x7f6d_e7a3_c000, path: "/dev/zero (deleted)", shared: true, inode: 1055),
         MappingCase(
-            "a name with spaces", "7f0000000000-7f0000001000 r--p 00000000 fe:00 12                         /tmp/a  b c",
+            "a name with spaces",
+            "7f0000000000-7f0000001000 r--p 00000000 fe:00 12                         /tmp/a  b c",
             start: 0x7f00_0000_0000, path: "/tmp/a  b c", inode: 12),
         MappingCase(
-            "a name with a newline", "7f0000000000-7f0000001000 r--p 00000000 fe:00 12                         /tmp/a\\012b",
+            "a name with a newline",
+            "7f0000000000-7f0000001000 r--p 00000000 fe:00 12                         /tmp/a\\012b",
             start: 0x7f00_0000_0000, path: "/tmp/a\nb", inode: 12),
         MappingCase(
             "a name that looks escaped",
