@@ -25,7 +25,8 @@ struct PipeContent {
             Files.close(copy.read)
             Files.close(copy.write)
         }
-        try Kernel.call(.fcntl, Kernel.number(copy.write), 1031, UInt64(capacityBytes), on: "a new pipe")  // F_SETPIPE_SZ
+        // F_SETPIPE_SZ
+        try Kernel.call(.fcntl, Kernel.number(copy.write), 1031, UInt64(capacityBytes), on: "a new pipe")
         let copied = try Kernel.call(
             .tee, Kernel.number(source), Kernel.number(copy.write), UInt64(waiting), 2, on: path)  // SPLICE_F_NONBLOCK
         guard copied == UInt64(waiting) else {

@@ -92,7 +92,8 @@ final class RestoreFiles {
         var path = inode.path
         for attempt in 0..<100 {
             do {
-                let fd = try RestoreCalls.open(path, rawFlags: 0o302, mode: inode.mode & 0o7777)  // O_RDWR|O_CREAT|O_EXCL
+                // O_RDWR | O_CREAT | O_EXCL
+                let fd = try RestoreCalls.open(path, rawFlags: 0o302, mode: inode.mode & 0o7777)
                 try Files.unlink(path)
                 do {
                     try RestoreCalls.changeMode(fd, inode.mode)

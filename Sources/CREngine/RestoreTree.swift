@@ -259,7 +259,8 @@ final class RestoreTree {
         for record in contents.processes where record.isZombie {
             if !record.comm.isEmpty {
                 let stub = try process(record.pid)
-                try stub.call(.prctl, [15, try stub.put(record.comm.prefix(15) + [0])], doing: "name a zombie")  // PR_SET_NAME
+                // PR_SET_NAME
+                try stub.call(.prctl, [15, try stub.put(record.comm.prefix(15) + [0])], doing: "name a zombie")
             }
             try end(try process(record.pid), status: record.exitStatus)
         }

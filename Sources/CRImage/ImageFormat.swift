@@ -25,20 +25,6 @@ public enum ImageFormat {
     }
 }
 
-/// Where an image is written to.
-public protocol ImageSink {
-    /// Writes all bytes, in order.
-    mutating func write(_ bytes: UnsafeRawBufferPointer) throws(ImageError)
-}
-
-/// Where an image is read from.
-public protocol ImageSource {
-    /// Reads at least one byte into `buffer`.
-    ///
-    /// - Returns: How many; 0 only at the end of the stream.
-    mutating func read(into buffer: UnsafeMutableRawBufferPointer) throws(ImageError) -> Int
-}
-
 extension Array where Element == UInt8 {
     mutating func append<Number: FixedWidthInteger>(littleEndian value: Number) {
         for index in 0..<(Number.bitWidth / 8) { append(UInt8(truncatingIfNeeded: value >> (8 * index))) }

@@ -166,10 +166,14 @@ public struct FaultEvidence: Codable, Hashable, Sendable {
     /// Nearest preceding symbol of the mapped file; empty when it has none.
     public var symbol: String
     public var symbolOffset: UInt64?
+    /// Size of that symbol as the file says; an offset beyond it lies in another function, whose name the file does
+    /// not have. `nil` or 0 when the file does not say.
+    public var symbolBytes: UInt64?
 
     public init(
         task: Int, comm: String, signal: Int, instructionPointer: UInt64, bytes: String, mapping: String = "",
-        fileOffset: UInt64? = nil, buildID: String = "", symbol: String = "", symbolOffset: UInt64? = nil
+        fileOffset: UInt64? = nil, buildID: String = "", symbol: String = "", symbolOffset: UInt64? = nil,
+        symbolBytes: UInt64? = nil
     ) {
         self.task = task
         self.comm = comm
@@ -181,5 +185,6 @@ public struct FaultEvidence: Codable, Hashable, Sendable {
         self.buildID = buildID
         self.symbol = symbol
         self.symbolOffset = symbolOffset
+        self.symbolBytes = symbolBytes
     }
 }

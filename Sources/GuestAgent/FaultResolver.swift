@@ -40,6 +40,7 @@ struct FaultResolver {
         if let address = elf.address(ofFileOffset: offset), let nearest = elf.nearestSymbol(to: address) {
             evidence.symbol = nearest.symbol.name
             evidence.symbolOffset = nearest.distance
+            evidence.symbolBytes = nearest.symbol.sizeBytes
         }
         return evidence
     }

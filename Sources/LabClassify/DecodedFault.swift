@@ -18,10 +18,16 @@ struct DecodedFault {
         }
         let name = fault.mapping.split(separator: "/").last.map(String.init) ?? fault.mapping
         // In a stripped library the nearest exported symbol can be another function, kilobytes away.
-        guard !fault.symbol.isEmpty, (fault.symbolOffset ?? 0) < 0x1000 else {
+        guard !fault.symbol.isEmpty, isInSymbol else {
             return name + (fault.fileOffset.map { " at file offset \(Text.hex($0))" } ?? "")
         }
         return "\(name) (in \(fault.symbol)\(fault.symbolOffset.map { "+\(Text.hex($0))" } ?? ""))"
+    }
+
+    /// Without a size, as in assembly without annotations, a page is taken for the longest function.
+    private var isInSymbol: Bool {
+        let size = fault.symbolBytes ?? 0
+        return (fault.symbolOffset ?? 0) < (size > 0 ? size : 0x1000)
     }
 
     /// `vpcmpeqb ymm1, ymm0, [rdi]`; the bytes where they are no instruction.
