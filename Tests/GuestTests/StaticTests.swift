@@ -51,7 +51,7 @@ extension GuestTests {
 
                     """
                 let answer = try await sandbox.crlab(
-                    ["shell", "old", "--scenario", scenario, "--accelerator", "tcg"], input: script, seconds: 90)
+                    ["shell", "old", "--scenario", scenario, "--accelerator", "tcg"], input: script, seconds: 60)
                 #expect(answer.status == 7, "\(answer)")
                 for line in ["debian=11", "engine=0", "agent=0"] {
                     #expect(answer.output.contains(line), "\(line): \(answer)")
