@@ -9,7 +9,9 @@ enum RseqGuess {
     private static let signature: UInt32 = 0x5305_3053
 
     static func find(_ remote: RemoteTask, _ process: Int32) throws(EngineError) -> RseqValue? {
-        guard let offset = offset(process) else { return nil }
+        // A task that has only just executed a program has no thread pointer yet, and so no area either. Asking for the
+        // address 0 would succeed without registering anything, and could not be undone.
+        guard remote.original.fsBase != 0, let offset = offset(process) else { return nil }
         let address = remote.original.fsBase &+ UInt64(bitPattern: offset)
         let answer = try remote.attempt(.rseq, [address, 32, 0, UInt64(signature)])
         if Kernel.errno(of: answer) == nil {

@@ -59,6 +59,8 @@ enum Terminal {
 
     /// Carries bytes until the terminal's other end is closed by all who had it, or the lab ends the stream.
     private static func bridge(_ main: Int32, _ shell: SpawnedProcess, _ context: CellContext) throws(AgentError) {
+        // What came together with the request lies in the decoder already, where no poll sees it.
+        try feed(main, context)
         while context.reaper.ended[shell.pid] == nil {
             var requests = [PollRequest(0, PollRequest.input), PollRequest(main, PollRequest.input)]
             _ = try? PollRequest.wait(&requests, milliseconds: 200)
@@ -71,13 +73,22 @@ enum Terminal {
                 }
             }
             if requests[0].isReadable {
-                for frame in try context.wire.receiveReady() where frame.kind == .chunk {
-                    try? Files.write(main, frame.payload)
-                }
+                try feed(main, context)
             }
         }
         while let bytes = try? GuestSystem.readSome(main, limit: 32768), !bytes.isEmpty {
             try context.wire.send(Frame(.chunk, request: context.wire.request, payload: bytes))
+        }
+    }
+
+    /// Types what the lab sent; the end of its input is the key for end of file.
+    private static func feed(_ main: Int32, _ context: CellContext) throws(AgentError) {
+        for frame in try context.wire.receiveReady() {
+            switch frame.kind {
+            case .chunk: try? Files.write(main, frame.payload)
+            case .end: try? Files.write(main, [4])
+            default: break
+            }
         }
     }
 }

@@ -149,7 +149,9 @@ final class GuestLoop {
             for (number, pending) in state.pending where pending.upload?.isLive == true {
                 if bytes.isEmpty {
                     state.pending[number]?.upload?.ended = true
+                    state.send(Frame(.end, request: number, number: pending.upload?.sent ?? 0))
                 } else {
+                    state.pending[number]?.upload?.sent += UInt64(bytes.count)
                     state.send(Frame(.chunk, request: number, payload: bytes))
                 }
             }
