@@ -5,8 +5,8 @@ SHELL := /bin/bash
 
 BUILD := .build/release
 # One configuration for all: the guest executables must be fast under emulation, and two configurations would be two
-# builds of every dependency.
-SWIFT_BUILD := swift build -c release --explicit-target-dependency-import-check error
+# builds of every dependency. Testable, because `swift test` would otherwise build everything again to make it so.
+SWIFT_BUILD := swift build -c release -Xswiftc -enable-testing --explicit-target-dependency-import-check error
 WORKLOADS := .build/workloads
 
 # The decoder is for the lab; the others build, unpack and check disk images. QEMU itself comes with `crlab images`.

@@ -32,10 +32,6 @@ enum EngineLab {
 
     /// Why no engine test can run here; `nil` when they can.
     static let missing: String? = {
-        // Hosted runners give root, but not always a ptrace that the container's seccomp filter lets through.
-        if environment["CI"] == "true", environment["CRLAB_ENGINE_TESTS"] != "1" {
-            return "CI=true (set CRLAB_ENGINE_TESTS=1 to run them all the same)"
-        }
         if geteuid() != 0 { return "restoring a task tree with its PIDs needs root" }
         let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
         let effective =
@@ -56,7 +52,8 @@ enum EngineLab {
     static let trait: ConditionTrait = {
         // Swift Testing counts a skip and shows its reason only in verbose output; CI must see why.
         if let missing { FileHandle.standardError.write(Data("engine tests skipped: \(missing)\n".utf8)) }
-        return .enabled(if: missing == nil, Comment(rawValue: missing ?? ""))
+        // On CI a skip would pass for a success: there they run, and fail with what is missing.
+        return .enabled(if: missing == nil || environment["CI"] == "true", Comment(rawValue: missing ?? ""))
     }()
 }
 
