@@ -4,7 +4,7 @@ import PackageDescription
 
 // Guest and engine executables run in userlands whose libraries we do not know (Debian 11 to sid), so they carry all
 // of theirs. Only these targets: the lab's own commands stay dynamic.
-let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
+let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable", "-use-ld=lld"])]
 
 let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
