@@ -53,9 +53,10 @@ extension EngineTests {
             // that has ended already.
             let running = try RunningWorkload(workload.with("CRLAB_BREAK=1"))
             defer { running.finish() }
+            let tree = running.processes()
             let dump = try Engine.run(["dump", "--pid", "\(running.pid)", "-o", running.image])
             if dump.code == 0 {
-                try Self.awaitEnd(of: [running.pid])
+                try Self.awaitEnd(of: tree)
                 let restore = try Self.restore(running)
                 try #require(restore.code == 0, "restore: \(Engine.words(restore))")
             }
