@@ -93,7 +93,8 @@ public struct HostResult: Codable, Hashable, Sendable {
     public var fingerprint: HostFingerprint?
     /// Why the host could not be had; `nil` when it could.
     public var unavailable: LabFailure?
-    /// Package to exact version for kernel and QEMU, as resolved when the disk images were built.
+    /// Package to exact version for QEMU, kernel and userland, as resolved when the disk images were built, and the keys of
+    /// these images.
     public var packages: [String: String]
 
     public init(

@@ -18,7 +18,8 @@ enum ExitStatus {
         case is ScenarioError: usage
         case RunnerError.deadline: deadline
         case RunnerError.interrupted, is CancellationError: interrupted
-        case RunnerError.unknown, RunnerError.notResumable: usage
+        case RunnerError.unknown, RunnerError.notResumable, RunnerError.scenarioUnreadable: usage
+        case StoreError.alreadyThere, StoreError.notThere: usage
         default: labFailed
         }
     }

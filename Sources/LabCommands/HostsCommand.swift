@@ -17,7 +17,8 @@ struct HostsCommand: AsyncParsableCommand, Sendable {
 
     func run() async throws {
         try await ExitStatus.guarding {
-            let hosts = try await HostJob(accelerator: guests.accelerator).fingerprints(ofScenario: FilePath(scenario))
+            let hosts = try await HostJob(accelerator: guests.accelerator ?? .auto).fingerprints(
+                ofScenario: FilePath(scenario))
             switch format.format {
             case .json: Terminal.answer(try JSONCoder.text(of: hosts, pretty: true))
             case .table: Terminal.answer(HostText.render(hosts))

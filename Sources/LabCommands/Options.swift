@@ -19,8 +19,12 @@ extension ReportFormat: ExpressibleByArgument {}
 
 /// What every command that boots guests takes.
 struct GuestOptions: ParsableArguments, Sendable {
-    @Option(help: "How to run guests: auto, kvm or tcg. auto takes KVM only if a guest really boots with it.")
-    var accelerator: AcceleratorChoice = .auto
+    @Option(
+        help: """
+            How to run guests: auto, kvm or tcg. auto takes KVM only if a guest really boots with it. By default auto, \
+            and for a run that goes on or a cell that is repeated what that run had.
+            """)
+    var accelerator: AcceleratorChoice?
 
     @Option(help: "Guests at the same time; by default one for each processor.")
     var guests: Int?

@@ -23,7 +23,7 @@ struct RunCommand: AsyncParsableCommand, Sendable {
     @Option(help: "The whole run's deadline, such as 90s, 15m or 2h.")
     var deadline: DurationArgument?
 
-    @Flag(help: "Keep the images of all dumps, so that `crlab repro` need not dump again.")
+    @Flag(help: "Keep the images of all dumps in the run's folder.")
     var keepImages = false
 
     @OptionGroup var guests: GuestOptions

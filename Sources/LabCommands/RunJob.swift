@@ -10,7 +10,7 @@ import SystemPackage
 /// A run from the command's side: session, progress, and the reports at the end.
 struct RunJob: Sendable {
     let options: RunOptions
-    let accelerator: AcceleratorChoice
+    let accelerator: AcceleratorChoice?
     let progress = ProgressPrinter()
 
     func start(_ file: FilePath, only: [String], folder: FilePath?) async throws -> (Results, FilePath) {
@@ -27,8 +27,8 @@ struct RunJob: Sendable {
     /// Repeats one cell of an earlier run with the scenario as that run had it.
     func `repeat`(cell: String, ofRun name: String?, folder: FilePath?) async throws -> (Results, FilePath) {
         let control = RunControl(installation: try .find())
-        let (plan, file) = try control.plan(ofRun: name, only: [cell])
-        let session = try await openSession()
+        let (plan, file, accelerator) = try control.plan(ofRun: name, only: [cell])
+        let session = try await openSession(like: accelerator)
         let (store, place) = try control.create(
             plan, file: file, only: [cell], folder: folder, accelerator: session.lab.accelerator.rawValue,
             qemuVersion: session.lab.qemuVersion)
@@ -38,12 +38,14 @@ struct RunJob: Sendable {
     func resume(_ name: String?) async throws -> (Results, FilePath) {
         let control = RunControl(installation: try .find())
         let (store, plan, place) = try control.reopen(name)
-        let session = try await openSession()
+        let session = try await openSession(like: store.run.accelerator)
         return try await execute(plan, store: store, folder: place, control: control, session: session)
     }
 
-    private func openSession() async throws -> LabSession {
-        try await LabSession.open(accelerator: accelerator, logger: Logger(label: "crlab")) { event in
+    /// - Parameter recorded: The accelerator of the run that goes on or is repeated: another one would be another experiment.
+    private func openSession(like recorded: String? = nil) async throws -> LabSession {
+        let choice = accelerator ?? recorded.flatMap(AcceleratorChoice.init(rawValue:)) ?? .auto
+        return try await LabSession.open(accelerator: choice, logger: Logger(label: "crlab")) { event in
             progress.show(.images(event))
         }
     }

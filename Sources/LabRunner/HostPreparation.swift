@@ -56,8 +56,14 @@ public struct HostPreparation: Sendable {
         case (.success((let kernel, let initramfs)), .success(let userland)):
             // Machines without ACPI tables from firmware cannot start the bare ELF (facts: microvm on QEMU 10).
             let image = host.machine == "microvm" ? kernel.vmlinuz : kernel.vmlinux ?? kernel.vmlinuz
-            var packages: [String: String] = [:]
-            for package in kernel.packages { packages[package.name] = package.version }
+            var packages = ["crlab kernel image": kernel.key, "crlab userland image": userland.key]
+            for package in kernel.packages + userland.packages { packages[package.name] = package.version }
+            if let qemu = try? await library.qemu() {
+                packages["QEMU build"] = qemu.buildID
+                for package in qemu.packages where package.name.hasPrefix("qemu-") {
+                    packages[package.name] = package.version
+                }
+            }
             return .ready(
                 BootImages(
                     kernel: image.string, initramfs: initramfs.string, disk: userland.disk.string,

@@ -1,6 +1,7 @@
 public import CRModel
 import Foundation
 import LabClassify
+import LabImages
 public import LabScenario
 public import LabStore
 public import SystemPackage
@@ -19,11 +20,14 @@ public struct RunControl: Sendable {
         do {
             text = try String(contentsOfFile: path.string, encoding: .utf8)
         } catch {
-            throw RunnerError.fileFailed(path: path.string, why: error.localizedDescription)
+            throw RunnerError.scenarioUnreadable(path: path.string, why: error.localizedDescription)
         }
+        let recipes = try RecipeBook(folder: installation.recipes)
         return try Scenario.parse(
             text, file: path.string,
-            catalogue: Catalogue(workloads: installation.workloadNames().map { WorkloadName($0) }, runtimes: [.native]))
+            catalogue: Catalogue(
+                workloads: installation.workloadNames().map { WorkloadName($0) }, runtimes: [.native],
+                kernels: recipes.kernels.keys.sorted(), userlands: recipes.userlands.keys.sorted()))
     }
 
     /// The plan of a scenario as of today.
@@ -41,7 +45,7 @@ public struct RunControl: Sendable {
         let id = RunIdentifier.make(
             scenario: plan.scenario.name, secondsSince1970: Int64(Date.now.timeIntervalSince1970),
             random: UInt16.random(in: 0...UInt16.max))
-        let place = folder ?? installation.reports.appending(id)
+        let place = folder.map(Self.absolute) ?? installation.reports.appending(id)
         let store = try RunStore.create(
             at: place.string,
             run: RunDescription(
@@ -73,9 +77,11 @@ public struct RunControl: Sendable {
     }
 
     /// Plans again what an earlier run planned, or a part of it.
-    public func plan(ofRun name: String?, only: [String]) throws -> (plan: Plan, file: FilePath) {
+    public func plan(
+        ofRun name: String?, only: [String]
+    ) throws -> (plan: Plan, file: FilePath, accelerator: String) {
         let run = try RunReader.open(at: try folder(ofRun: name).string).run
-        return (try plan(of: run, only: only), FilePath(run.scenarioFile))
+        return (try plan(of: run, only: only), FilePath(run.scenarioFile), run.accelerator)
     }
 
     /// The plan as it was on the day of the run: with its workloads and the expectations that counted then.
@@ -106,7 +112,8 @@ public struct RunControl: Sendable {
             }
         for candidate in candidates
         where FileManager.default.fileExists(atPath: candidate.appending("run.sqlite").string) {
-            return candidate
+            // Not the link `latest`, which moves when another run starts.
+            return FilePath(URL(filePath: candidate.string).resolvingSymlinksInPath().path(percentEncoded: false))
         }
         throw .unknown(kind: "run", name: name ?? "latest", known: knownRuns())
     }

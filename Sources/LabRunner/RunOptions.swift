@@ -4,7 +4,7 @@ public struct RunOptions: Sendable {
     public var guestsAtOnce: Int
     /// The whole run's own deadline; `nil` for none.
     public var deadline: Duration?
-    /// Keep the images of dumps after the run, for `crlab repro`.
+    /// Keep the images of dumps in the run's folder.
     public var keepImages: Bool
 
     public init(guestsAtOnce: Int, deadline: Duration? = nil, keepImages: Bool = false) {

@@ -39,6 +39,7 @@ public enum RunVerdict: Sendable, Equatable {
         case .asExpected: "every outcome is as expected"
         case .unexpected(1): "1 outcome is not as expected"
         case .unexpected(let count): "\(count) outcomes are not as expected"
+        case .labFailed(0): "no cell was run"
         case .labFailed(let misses):
             "the lab failed in \(misses) cells; `crlab run --resume` does not repeat them, a new run does"
         case .nothingRestored: "nothing was restored, so the run shows nothing"

@@ -41,7 +41,7 @@ extension Runner {
         let timeouts = plan.scenario.timeouts
         let evidence = try await guest.dump(
             runtime: key.runtime, workload: key.workload, seed: plan.scenario.seed,
-            deadline: guest.scaled(timeouts.ready + timeouts.dump + timeouts.carry), to: archive)
+            deadline: guest.scaled(max(timeouts.ready, timeouts.dump)), to: archive)
         emit(.dumped(key, evidence.ending, milliseconds: evidence.milliseconds))
         let dumped = Dumped(evidence: evidence, archive: evidence.ending == .done ? archive : nil, boot: boot)
         return Self.result(dumped, taints: evidence.taints + guest.taints)

@@ -64,7 +64,7 @@ extension Runner {
         let started = ContinuousClock.now
         let (restored, verify) = try await guest.restore(
             runtime: cell.runtime, workload: cell.workload, seed: plan.scenario.seed,
-            deadline: guest.scaled(timeouts.carry + timeouts.restore + timeouts.verify),
+            deadline: guest.scaled(max(timeouts.restore, timeouts.verify)),
             from: path)
         // What the guest as a whole suffered belongs to the attempt too: it decides whether the attempt is believed.
         var restore = restored

@@ -78,6 +78,8 @@ public struct Runner: Sendable {
             try await restoreAll(cells, on: host, judge: judge)
         }
         try await judge.flush()
+        // What was carried from guests that had to be thrown away.
+        try? FileManager.default.removeItem(atPath: "\(folder)/tmp")
         if !options.keepImages { try await dropImages() }
         try await store.finish()
     }
@@ -144,7 +146,8 @@ public struct Runner: Sendable {
         let console = "\(folder)/console/\(name.rawValue)-\(UUID().uuidString.prefix(8)).log"
         let booted = Mutex(false)
         do {
-            try await lab.withGuest(spec, images, consoleFile: console) { guest in
+            let bootSeconds = plan.scenario.timeouts.boot / .seconds(1)
+            try await lab.withGuest(spec, images, consoleFile: console, bootSeconds: bootSeconds) { guest in
                 booted.withLock { $0 = true }
                 let boot = try await store.recordBoot(
                     host: name, purpose: purpose, milliseconds: guest.bootMilliseconds)

@@ -8,6 +8,8 @@ public enum RunnerError: Explained, Equatable {
     case noHosts(why: String)
     /// A file of the run could not be read or written.
     case fileFailed(path: String, why: String)
+    /// The scenario's file cannot be read.
+    case scenarioUnreadable(path: String, why: String)
     /// The whole run's own deadline passed; what was finished is kept.
     case deadline(seconds: Int)
     /// Someone asked it to stop; what was finished is kept.
@@ -29,6 +31,8 @@ public enum RunnerError: Explained, Equatable {
                 next: "`crlab probe` says what this lab machine lacks")
         case .fileFailed(let path, let why):
             Explanation(what: "cannot use a file of the run", at: path, why: why, next: "check space and permissions")
+        case .scenarioUnreadable(let path, let why):
+            Explanation(what: "cannot read the scenario", at: path, why: why, next: "check the path")
         case .deadline(let seconds):
             Explanation(
                 what: "the run's deadline passed", why: "it may take \(seconds) s",

@@ -14,7 +14,7 @@ public struct Timeouts: Sendable, Hashable {
 
     // Ten times what facts.md measured under emulation, and more where a loaded machine was seen to need it.
     public init(
-        boot: Duration = .seconds(60), ready: Duration = .seconds(30), dump: Duration = .seconds(60),
+        boot: Duration = .seconds(90), ready: Duration = .seconds(30), dump: Duration = .seconds(60),
         carry: Duration = .seconds(60), restore: Duration = .seconds(60), verify: Duration = .seconds(60),
         run: Duration? = nil
     ) {

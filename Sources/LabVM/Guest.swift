@@ -80,7 +80,8 @@ public final class Guest: Sendable {
             download: GuestConnection.Download(fd: fd, isLive: false))
         Descriptor.close(fd)
         do throws(VMError) {
-            guard case .stages(let reply) = try Self.reply(result, "dump", host: spec.name), reply.stages.count == 1
+            guard case .stages(let reply) = try Self.reply(result, "dump", host: spec.name), reply.stages.count == 1,
+                reply.archiveFollows == (reply.stages[0].ending == .done)
             else { throw unexpected("dump") }
             if reply.archiveFollows {
                 guard rename(partial, archive) == 0 else {
@@ -89,7 +90,7 @@ public final class Guest: Sendable {
             } else {
                 unlink(partial)
             }
-            return reply.stages[0]
+            return Self.bounded(reply.stages[0])
         } catch {
             unlink(partial)
             throw error
@@ -111,7 +112,14 @@ public final class Guest: Sendable {
         guard case .stages(let reply) = try Self.reply(result, "restore", host: spec.name),
             let restore = reply.stages.first
         else { throw unexpected("restore") }
-        return (restore, reply.stages.dropFirst().first)
+        return (Self.bounded(restore), reply.stages.dropFirst().first.map(Self.bounded))
+    }
+
+    /// Numbers are the guest's word, and sums are made of them later.
+    private static func bounded(_ stage: StageEvidence) -> StageEvidence {
+        var stage = stage
+        stage.milliseconds = min(max(0, stage.milliseconds), 1_000_000_000)
+        return stage
     }
 
     /// Runs a command in a fresh cell.

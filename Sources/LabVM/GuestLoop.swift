@@ -179,6 +179,8 @@ final class GuestLoop {
         decoder.append(bytes)
         do {
             while let frame = try decoder.next() { try handle(frame) }
+            // Storing what came may have taken long; the guest was not silent meanwhile.
+            lastHeard = Descriptor.seconds()
         } catch let error as WireError {
             throw .garbled(host: host, why: error.explanation.line, console: connection.consoleTail)
         } catch let error as VMError {
@@ -236,10 +238,27 @@ final class GuestLoop {
             guard var pending = state.pending[frame.request] else { return }
             switch frame.kind {
             case .reply: pending.reply = reply
-            case .credit: pending.upload?.confirmed += number
-            case .end: pending.download?.ended = true
+            case .credit:
+                // No more than was sent: the number is the guest's word.
+                if let upload = pending.upload {
+                    pending.upload?.confirmed += min(number, upload.sent - upload.confirmed)
+                }
+            case .end:
+                if let download = pending.download, !download.isLive, download.received != number {
+                    finished = (
+                        pending.answer,
+                        .failure(
+                            .garbled(host: host, why: "the archive is cut", console: state.console.tail))
+                    )
+                }
+                pending.download?.ended = true
             default:
-                if let fd = pending.download?.fd, let why = Self.writeAll(fd, frame.payload) {
+                if let download = pending.download, !download.isLive, download.received > Self.maximumArchiveBytes {
+                    let why = "it has more than \(Self.maximumArchiveBytes >> 30) GiB"
+                    finished = (
+                        pending.answer, .failure(.fileFailed(path: pending.name, action: "store the archive", why: why))
+                    )
+                } else if let fd = pending.download?.fd, let why = Self.writeAll(fd, frame.payload) {
                     finished = (
                         pending.answer, .failure(.fileFailed(path: pending.name, action: "store the archive", why: why))
                     )
@@ -275,8 +294,13 @@ final class GuestLoop {
         return nil
     }
 
+    /// More than any workload here has; keeps a guest from filling the lab machine's disk.
+    private static let maximumArchiveBytes: UInt64 = 8 << 30
+
+    /// A bounded part of what is there: a guest that never stops printing must not keep the deadlines from being looked at.
     private func readConsole() {
-        while console >= 0, let bytes = Descriptor.read(console, limit: 65536) {
+        for _ in 0..<16 {
+            guard console >= 0, let bytes = Descriptor.read(console, limit: 65536) else { return }
             if bytes.isEmpty {
                 Descriptor.close(console)
                 console = -1

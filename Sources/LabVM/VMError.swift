@@ -133,7 +133,7 @@ public enum VMError: Explained, Equatable {
         case .hung, .agentDied: .harnessAgent
         case .garbled, .versionMismatch: .harnessChannel
         case .deadline, .cancelled: .harnessDeadline
-        case .refusedByAgent(_, _, let failure): failure.reason
+        case .refusedByAgent(_, _, let failure): failure.reason.category == .harness ? failure.reason : .harnessAgent
         case .fileFailed: .harnessSpace
         }
     }
