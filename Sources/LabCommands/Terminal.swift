@@ -15,7 +15,17 @@ enum Terminal {
     }
 
     static func note(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+        FileHandle.standardError.write(Data((harmless(text) + "\n").utf8))
+    }
+
+    /// Text that a guest may have had a say in, without what a terminal would obey.
+    private static func harmless(_ text: String) -> String {
+        var scalars = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            let isControl = scalar.value < 0x20 && scalar != "\n" && scalar != "\t" || (0x7f..<0xa0).contains(scalar.value)
+            scalars.append(isControl ? "\u{fffd}" : scalar)
+        }
+        return String(scalars)
     }
 
     static func complain(_ error: any Error) {
