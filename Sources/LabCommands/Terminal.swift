@@ -22,8 +22,8 @@ enum Terminal {
     private static func harmless(_ text: String) -> String {
         var scalars = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {
-            let isControl = scalar.value < 0x20 && scalar != "\n" && scalar != "\t" || (0x7f..<0xa0).contains(scalar.value)
-            scalars.append(isControl ? "\u{fffd}" : scalar)
+            let isControl = scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value)
+            scalars.append(isControl && scalar != "\n" && scalar != "\t" ? "\u{fffd}" : scalar)
         }
         return String(scalars)
     }
