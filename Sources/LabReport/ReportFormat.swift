@@ -19,9 +19,11 @@ public enum ReportFormat: String, CaseIterable, Sendable {
     }
 
     /// The whole report as text.
-    public func render(_ results: Results) throws(ReportError) -> String {
+    ///
+    /// - Parameter colour: Whether a table may hold a terminal's colours; other formats never do.
+    public func render(_ results: Results, colour: Bool = false) throws(ReportError) -> String {
         switch self {
-        case .table: TableReport.render(results)
+        case .table: TableReport.render(results, colour: colour)
         case .json: try ResultsDocument.json(results)
         case .junit: try JUnitReport.render(results)
         case .markdown: try SummaryReport.render(results)

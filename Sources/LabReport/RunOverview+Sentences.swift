@@ -40,4 +40,30 @@ extension RunOverview {
 
     /// Cells with an expectation.
     private var stated: Int { results.cells.count { $0.expectation != nil } }
+
+    /// The workloads that a cause concerns.
+    func workloads(of cluster: Cluster) -> String {
+        Words.list(Set(cluster.cells.map { results.cells[$0].cell.workload.rawValue }).sorted(), limit: 12)
+    }
+
+    /// From where to where: `a and b → c` where every source met every destination, else the pairs.
+    func pairs(of cluster: Cluster) -> String {
+        let members = cluster.cells.map { results.cells[$0].cell }
+        let sources = Set(members.map(\.source.rawValue)).sorted()
+        let destinations = Set(members.map(\.destination.rawValue)).sorted()
+        let pairs = Set(members.map { "\($0.source) → \($0.destination)" }).sorted()
+        guard pairs.count == sources.count * destinations.count else { return Words.list(pairs) }
+        func side(_ names: [String]) -> String {
+            names.count > 2 && names.count == results.hosts.count ? "every host" : Words.list(names)
+        }
+        return "\(side(sources)) → \(side(destinations))"
+    }
+
+    /// One cell to look at where the sentence of its cause leaves out what it met, with its instruction; `nil` where the
+    /// sentence says all.
+    func example(of cluster: Cluster) -> String? {
+        guard let first = cluster.cells.first, cluster.detail == .gist else { return nil }
+        let instruction = CauseText.instruction(cluster.finding).map { ": \($0)" } ?? ""
+        return results.cells[first].cell.id + instruction
+    }
 }

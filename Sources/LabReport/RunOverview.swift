@@ -45,9 +45,14 @@ struct RunOverview {
         var unexpected: Int { clusters.reduce(0) { $0 + $1.unexpected } }
     }
 
-    /// Failures with one reason and one summary: most likely one cause.
+    /// Failures with one cause, as far as reason and words tell: see ``CauseText``.
     struct Cluster {
-        /// The finding of its first cell.
+        /// One sentence that is true of all cells.
+        let summary: String
+        let detail: CauseText.Detail
+        /// The least that is known of any cell.
+        let confidence: Confidence
+        /// The finding of its first cell, as an example.
         let finding: Finding
         /// Indices into `results.cells`.
         let cells: [Int]
@@ -119,29 +124,29 @@ struct RunOverview {
         }
     }
 
-    private struct ClusterKey: Hashable {
-        let reason: Reason
-        let summary: String
-    }
-
     private static func groups(_ cells: [CellResult]) -> [ReasonGroup] {
-        var clusters: [ClusterKey: [Int]] = [:]
+        var causes: [CauseText: [Int]] = [:]
         for (index, result) in cells.enumerated() {
-            guard let finding = result.finding else { continue }
-            clusters[ClusterKey(reason: finding.reason, summary: finding.summary), default: []].append(index)
+            guard let cause = CauseText(result) else { continue }
+            causes[cause, default: []].append(index)
         }
         var groups: [Reason: [Cluster]] = [:]
-        for (key, indices) in clusters {
+        for (cause, indices) in causes {
             guard let finding = indices.first.flatMap({ cells[$0].finding }) else { continue }
-            let unexpected = indices.count { cells[$0].expected == false }
-            groups[key.reason, default: []].append(Cluster(finding: finding, cells: indices, unexpected: unexpected))
+            let sentence = CauseText.sentence(indices.map { cells[$0] })
+            let confidences = Set(indices.compactMap { cells[$0].finding?.confidence })
+            groups[cause.reason, default: []].append(
+                Cluster(
+                    summary: sentence.text, detail: sentence.detail,
+                    confidence: Confidence.allCases.last(where: confidences.contains) ?? finding.confidence,
+                    finding: finding, cells: indices, unexpected: indices.count { cells[$0].expected == false }))
         }
         return groups.map { reason, clusters in
             ReasonGroup(
                 reason: reason,
                 clusters: clusters.sorted {
-                    ($1.unexpected, $1.cells.count, $0.finding.summary)
-                        < ($0.unexpected, $0.cells.count, $1.finding.summary)
+                    ($1.unexpected, $1.cells.count, $0.summary, $0.cells[0])
+                        < ($0.unexpected, $0.cells.count, $1.summary, $1.cells[0])
                 })
         }
         .sorted { left, right in

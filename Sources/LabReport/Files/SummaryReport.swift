@@ -40,9 +40,15 @@ enum SummaryReport {
 
         {{#groups}}
         - {{{reason}}} – {{count}}
+        {{#remedy}}
+          {{.}}
+        {{/remedy}}
         {{#clusters}}
           - {{count}}: {{summary}} *{{confidence}}*
-            {{remedy}}
+            {{workloads}}: {{pairs}}{{#example}} (such as {{{.}}}){{/example}}.
+        {{#remedy}}
+            {{.}}
+        {{/remedy}}
         {{/clusters}}
         {{/groups}}
 
@@ -138,7 +144,7 @@ enum SummaryReport {
                 ]
             },
             "hasGroups": !overview.groups.isEmpty,
-            "groups": overview.groups.map(group),
+            "groups": overview.groups.map { group($0, overview) },
             "hasMisses": !misses.isEmpty,
             "misses": misses.prefix(listLimit).map {
                 ["id": Escape.markdownCode(cells[$0].cell.id), "cause": cause(cells[$0])]
@@ -162,14 +168,20 @@ enum SummaryReport {
         result.finding.map { "\($0.reason.rawValue): \($0.summary)" } ?? ""
     }
 
-    private static func group(_ group: RunOverview.ReasonGroup) -> [String: Any] {
-        [
-            "reason": Escape.markdownCode(group.reason.rawValue), "count": Words.count(group.count, "cell"),
+    private static func group(_ group: RunOverview.ReasonGroup, _ overview: RunOverview) -> [String: Any] {
+        // What to do is said once where it is the same for every cause.
+        let remedies = Set(group.clusters.map(\.finding.remedy))
+        let shared = remedies.count == 1 ? Array(remedies) : []
+        return [
+            "remedy": shared, "reason": Escape.markdownCode(group.reason.rawValue),
+            "count": Words.count(group.count, "cell"),
             "clusters": group.clusters.prefix(20).map { cluster in
                 [
                     "count": "\(Words.grouped(cluster.cells.count))×",
-                    "summary": cluster.finding.summary, "confidence": cluster.finding.confidence.rawValue,
-                    "remedy": cluster.finding.remedy,
+                    "summary": cluster.summary, "confidence": cluster.confidence.rawValue,
+                    "remedy": shared.isEmpty ? [cluster.finding.remedy] : [],
+                    "workloads": overview.workloads(of: cluster), "pairs": overview.pairs(of: cluster),
+                    "example": overview.example(of: cluster).map { [Escape.markdownCode($0)] } ?? [],
                 ]
             },
         ]

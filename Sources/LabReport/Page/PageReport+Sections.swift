@@ -38,7 +38,6 @@ extension PageReport {
         let cells = overview.results.cells
         let finding = cluster.finding
         let members = cluster.cells.map { cells[$0] }
-        let workloads = Set(members.map(\.cell.workload.rawValue)).sorted()
         let expected = cluster.unexpected == 0 ? members.count { $0.expected == true } : 0
         let state =
             cluster.unexpected > 0
@@ -47,30 +46,18 @@ extension PageReport {
             ["kind": $0.kind, "text": Layout.cut($0.text, to: 1200)]
         }
         return [
-            "number": number, "count": "\(Words.grouped(members.count))", "summary": finding.summary,
+            "number": number, "count": "\(Words.grouped(members.count))", "summary": cluster.summary,
             // How sure the lab is of its own failure is nobody's question.
             "confidences": finding.category == .harness
-                ? [] : [["sure": finding.confidence.rawValue, "meaning": finding.confidence.meaning]],
-            "remedy": finding.remedy, "workloads": Words.list(workloads, limit: 12),
-            "pairs": pairs(members, overview), "state": state.isEmpty ? [] : [state],
+                ? [] : [["sure": cluster.confidence.rawValue, "meaning": cluster.confidence.meaning]],
+            "remedy": finding.remedy, "workloads": overview.workloads(of: cluster),
+            "pairs": overview.pairs(of: cluster), "state": state.isEmpty ? [] : [state],
             "alarm": cluster.unexpected > 0, "evidence": Array(evidence), "hasEvidence": !evidence.isEmpty,
             "example": members.first?.cell.id ?? "", "reproduce": members.first?.reproduce ?? "",
             "cells": cluster.cells.prefix(cellsPerCluster).map { ["index": $0, "id": cells[$0].cell.id] },
             "cellsRest": members.count > cellsPerCluster
                 ? ["… and \(Words.grouped(members.count - cellsPerCluster)) more"] : [],
         ]
-    }
-
-    /// From where to where: `a, b → c` where every source met every destination, else the pairs.
-    private static func pairs(_ members: [CellResult], _ overview: RunOverview) -> String {
-        let sources = Set(members.map(\.cell.source.rawValue)).sorted()
-        let destinations = Set(members.map(\.cell.destination.rawValue)).sorted()
-        let pairs = Set(members.map { "\($0.cell.source) → \($0.cell.destination)" }).sorted()
-        guard pairs.count == sources.count * destinations.count else { return Words.list(pairs, limit: 6) }
-        func side(_ names: [String]) -> String {
-            names.count > 2 && names.count == overview.results.hosts.count ? "every host" : Words.list(names, limit: 6)
-        }
-        return "\(side(sources)) → \(side(destinations))"
     }
 
     static func hosts(_ overview: RunOverview) throws(ReportError) -> String {

@@ -104,10 +104,16 @@ public enum TableReport {
         for group in overview.groups {
             lines.append("  \(group.reason.rawValue): \(Words.count(group.count, "cell"))")
             for cluster in group.clusters.prefix(listLimit) {
+                let indent = "         "
                 lines.append(
                     Layout.wrap(
-                        cluster.finding.summary, columns: columns, indent: "         ",
+                        cluster.summary, columns: columns, indent: indent,
                         first: "    " + Layout.pad("\(cluster.cells.count)×", to: 5)))
+                let concerned = "\(overview.workloads(of: cluster)): \(overview.pairs(of: cluster))"
+                lines.append(style.dim(Layout.wrap(concerned, columns: columns, indent: indent)))
+                if let example = overview.example(of: cluster) {
+                    lines.append(style.dim(Layout.wrap("such as " + example, columns: columns, indent: indent)))
+                }
             }
             if group.clusters.count > listLimit {
                 lines.append("    … and \(group.clusters.count - listLimit) more; crlab report --format markdown")
