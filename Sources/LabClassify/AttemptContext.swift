@@ -22,7 +22,7 @@ struct AttemptContext {
         }
         log = ErrorLog(stage.log)
         let seen = stage.faults.isEmpty ? KernelLog.illegalInstructions(stage.kernelLog) : stage.faults
-        faults = seen.map { DecodedFault(fault: $0) }
+        faults = DecodedFault.located(seen)
     }
 
     var cell: Cell { evidence.cell }
@@ -63,8 +63,8 @@ struct AttemptContext {
         switch stage.ending {
         case .done: return "\(stage.stage.rawValue) on \(place) succeeded"
         case .refused, .failed:
-            let how = stage.signal.map { "died of \(Text.signal($0))" } ?? "refused"
-            let first = log.errors.first ?? stage.refusal?.message
+            let how = stage.signal.map { "died of \(Text.signal($0))" } ?? (engineError == nil ? "refused" : "failed")
+            let first = log.errors.first ?? stage.refusal?.message ?? engineError
             return "\(runtime) \(how) at \(verb) on \(place)" + (first.map { ": \(Text.cut($0))" } ?? "")
         case .hung: return "\(runtime) hung at \(verb) on \(place)"
         case .workloadDied:
@@ -78,6 +78,13 @@ struct AttemptContext {
     private var statusText: String {
         guard let status = stage.workload?.status, status.hasPrefix("failed") else { return "" }
         return " (\(Text.cut(status)))"
+    }
+
+    /// What the engine says of a failure that it did not foresee; `nil` when it ended in another way.
+    var engineError: String? {
+        guard stage.isEngineFailure else { return nil }
+        let line = log.others.last { $0.hasPrefix("crengine: ") }
+        return line.map { String($0.dropFirst("crengine: ".count)) } ?? "without a word"
     }
 
     /// Raises a suspicion when the hosts differ in what it blames; both pieces of evidence then agree.
@@ -98,13 +105,13 @@ struct AttemptContext {
         if known, let finding = control.finding {
             return Diagnosis(
                 rule: "control-cause", reason: finding.reason, confidence: finding.confidence,
-                summary: "already on its own host \(source): \(finding.summary.withoutFullStop)",
+                summary: "already on its own host: \(finding.summary.withoutFullStop)",
                 remedy: finding.remedy, evidence: [item])
         }
         return Diagnosis(
             rule: "control-failed", reason: .workloadUnsupported, confidence: .supported,
-            summary: "\(cell.workload.rawValue) does not survive \(cell.runtime.rawValue) on its own host \(source) "
-                + "either, so this says nothing about \(destination)", evidence: [item])
+            summary: "\(cell.workload.rawValue) does not survive \(cell.runtime.rawValue) on \(source) itself either, so "
+                + "this says nothing about \(destination)", evidence: [item])
     }
 
     /// The finding with all evidence, relevant items first, bounded.
@@ -158,6 +165,11 @@ struct AttemptContext {
         }
         return items
     }
+}
+
+extension StageEvidence {
+    /// Whether the runtime is crlab's own engine, and gave up for a reason that it does not know as a refusal.
+    var isEngineFailure: Bool { ending == .failed && exitStatus == 70 && (command.first ?? "").hasSuffix("crengine") }
 }
 
 extension Category {

@@ -11,10 +11,31 @@ struct DecodedFault {
         instruction = Instruction.decode(hex: fault.bytes, address: fault.instructionPointer)
     }
 
-    /// `libc.so.6 (in __strlen_avx2+0x11)`, `libc.so.6 at file offset 0x156219`, `an anonymous (JIT) page`.
+    /// Faults with their places. A task that was gone before its memory map could be read has none; another task of
+    /// the tree that died of the same bytes at the same address (a fork) has the same.
+    static func located(_ faults: [FaultEvidence]) -> [DecodedFault] {
+        faults.map { fault in
+            guard fault.mapping.isEmpty, !fault.bytes.isEmpty else { return DecodedFault(fault: fault) }
+            let twin = faults.first {
+                !$0.mapping.isEmpty && $0.comm == fault.comm && $0.bytes == fault.bytes
+                    && $0.instructionPointer == fault.instructionPointer
+            }
+            guard let twin else { return DecodedFault(fault: fault) }
+            var located = fault
+            located.mapping = twin.mapping
+            located.fileOffset = twin.fileOffset
+            located.buildID = twin.buildID
+            located.symbol = twin.symbol
+            located.symbolOffset = twin.symbolOffset
+            located.symbolBytes = twin.symbolBytes
+            return DecodedFault(fault: located)
+        }
+    }
+
+    /// `libc.so.6 (in __strlen_avx2+0x11)`, `libc.so.6 at file offset 0x156219`, `a page without a known file`.
     var location: String {
         guard !fault.mapping.isEmpty else {
-            return fault.bytes.isEmpty ? "an address that cannot be read" : "an anonymous (JIT) page"
+            return fault.bytes.isEmpty ? "an address that cannot be read" : "a page without a known file"
         }
         let name = fault.mapping.split(separator: "/").last.map(String.init) ?? fault.mapping
         // In a stripped library the nearest exported symbol can be another function, kilobytes away.

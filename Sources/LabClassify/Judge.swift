@@ -40,7 +40,8 @@ private func outcome(of stage: StageEvidence) -> Outcome {
 }
 
 private func health(of stage: StageEvidence) -> Health {
-    stage.ending == .hung || (stage.ending == .failed && stage.signal != nil) ? .error : .ok
+    let crashed = stage.ending == .failed && stage.signal != nil
+    return stage.ending == .hung || crashed || stage.isEngineFailure ? .error : .ok
 }
 
 private func lost(_ failure: LabFailure, _ evidence: AttemptEvidence) -> Judgement {
