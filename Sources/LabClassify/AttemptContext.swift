@@ -110,8 +110,8 @@ struct AttemptContext {
         }
         return Diagnosis(
             rule: "control-failed", reason: .workloadUnsupported, confidence: .supported,
-            summary: "\(cell.workload.rawValue) does not survive \(cell.runtime.rawValue) on \(source) itself either, so "
-                + "this says nothing about \(destination)", evidence: [item])
+            summary: "\(cell.workload.rawValue) does not survive \(cell.runtime.rawValue) on \(source) itself either, "
+                + "so this says nothing about \(destination)", evidence: [item])
     }
 
     /// The finding with all evidence, relevant items first, bounded.

@@ -21,7 +21,7 @@ struct HostsCommand: AsyncParsableCommand, Sendable {
                 ofScenario: FilePath(scenario))
             switch format.format {
             case .json: Terminal.answer(try JSONCoder.text(of: hosts, pretty: true))
-            case .table: Terminal.answer(HostText.render(hosts))
+            case .table: Terminal.answer(HostText.render(hosts, colour: Terminal.mayColour))
             }
             guard hosts.values.allSatisfy({ $0.unavailable == nil }) else { throw ExitCode(ExitStatus.labFailed) }
         }

@@ -26,7 +26,7 @@ struct ReportCommand: AsyncParsableCommand, Sendable {
                 try ReportFiles.write(results, to: folder)
                 Terminal.answer(folder.appending(ReportFormat.html.fileName).string)
             } else {
-                Terminal.answer(try format.render(results))
+                Terminal.answer(try format.render(results, colour: Terminal.mayColour))
             }
         }
     }

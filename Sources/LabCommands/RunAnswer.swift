@@ -9,7 +9,7 @@ enum RunAnswer {
         switch format {
         case .json: Terminal.answer(try ReportFormat.json.render(results))
         case .table:
-            Terminal.answer(try ReportFormat.table.render(results))
+            Terminal.answer(try ReportFormat.table.render(results, colour: Terminal.mayColour))
             Terminal.answer(RunVerdict(results).sentence)
             Terminal.answer("report: \(folder.appending(ReportFormat.html.fileName))")
         }

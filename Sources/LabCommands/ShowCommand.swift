@@ -34,7 +34,7 @@ struct ShowCommand: AsyncParsableCommand, Sendable {
             }
             switch format.format {
             case .json: Terminal.answer(try JSONCoder.text(of: cell, pretty: true))
-            case .table: Terminal.answer(CellText.render(cell, in: results))
+            case .table: Terminal.answer(CellText.render(cell, in: results, colour: Terminal.mayColour))
             }
         }
     }

@@ -5,7 +5,11 @@ import Foundation
 enum Terminal {
     /// Whether progress may overwrite its own line.
     static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 && environment("TERM") != "dumb" }
-    static var mayColour: Bool { isInteractive && environment("NO_COLOR") == nil }
+
+    /// Whether an answer may hold colours: never in a file or a pipe, nor where NO_COLOR is set.
+    static var mayColour: Bool {
+        isatty(STDOUT_FILENO) == 1 && environment("TERM") != "dumb" && environment("NO_COLOR") == nil
+    }
 
     /// The kind of terminal, for whoever draws on it.
     static var kind: String { environment("TERM") ?? "dumb" }
