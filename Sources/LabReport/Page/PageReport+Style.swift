@@ -148,7 +148,7 @@ extension PageReport {
         .fold>dl,.fold>div{margin-left:0}#panel{padding:12px 14px 28px}.map tbody td{height:34px}
         .map a{height:34px;line-height:34px}}
         @media (prefers-reduced-motion:no-preference){#panel{animation:in .14s ease-out}
-        @keyframes in{from{transform:translateX(24px);opacity:0}}}
+        @keyframes in{from{transform:translateX(24px)}}}
         @media print{body{background:#fff;font-size:11px}#filter,#panel,nav,.skip{display:none!important}
         header,main{max-width:none;padding:0}.card,.cluster,.group{break-inside:avoid}.card{content-visibility:visible}
         .cards{grid-template-columns:repeat(auto-fill,minmax(200px,1fr));gap:8px}*{print-color-adjust:exact;
