@@ -125,6 +125,9 @@ public enum Dump {
         } catch {
             throw .image("new image", why: error.explanation.why + " (\(error.explanation.place))")
         }
+        // Nor may a tree be ended that no restore can build.
+        _ = try RelationPlan(contents)
+        if let refusal = RestorePreflight.unrestorable(contents) { throw .refused(refusal) }
     }
 
     private static func write(

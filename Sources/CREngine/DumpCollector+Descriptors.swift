@@ -30,6 +30,10 @@ extension DumpCollector {
         process: Int32, pidfd: Int32, fd: Int32, link: String, info: DescriptorInfo
     ) throws(EngineError) -> UInt32 {
         let object = "fd \(fd): \(link)"
+        // fdinfo shows a lock only in the process that owns it, so every process's view counts, not only the first.
+        if let lock = info.locks.first {
+            throw refuse(process, object, "file locks are not carried by this version (\(lock))")
+        }
         var known = openFiles[link] ?? []
         var low = 0
         var high = known.count
@@ -50,9 +54,6 @@ extension DumpCollector {
         record.number = newNumber()
         record.flags = info.flags & ~0o2000000
         record.offset = info.position
-        if let lock = info.locks.first {
-            throw refuse(process, object, "file locks are not carried by this version (\(lock))")
-        }
         try classify(&record, process: process, fd: fd, link: link, path: path, status: status, info: info)
         try owner(&record, process: process, pidfd: pidfd, fd: fd, object: object, info: info)
         known.insert(KnownFile(process: process, fd: fd, number: record.number, inode: status.inode), at: low)

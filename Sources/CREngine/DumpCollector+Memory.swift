@@ -45,7 +45,7 @@ extension DumpCollector {
         }
         record.executable = try inode(
             process: pid, link: executable.0, executable.1, openAt: "/proc/\(pid)/exe", object: "program",
-            written: false)
+            written: false, probesBuildID: true)
 
         // The same file is mapped in several pieces; ask for its status once.
         var statuses: [InodeKey: FileStatus] = [:]
@@ -71,6 +71,10 @@ extension DumpCollector {
         if mapping.name.hasPrefix("[vvar") {
             value.kind = .vvar
             return value
+        }
+        // Execute-only memory gets its key from the kernel by itself.
+        if mapping.protectionKey != 0, mapping.protection != .execute {
+            throw refuse(pid, range, "it has a memory protection key")
         }
         for (flag, why) in Self.refusedFlags where mapping.flags.contains(flag) { throw refuse(pid, range, why) }
         for (flag, option) in Self.carriedFlags where mapping.flags.contains(flag) { value.flags.insert(option) }
@@ -163,8 +167,12 @@ extension DumpCollector {
         }
         let key = InodeKey(identity: status.identity, path: record.kind.hasContent ? "" : record.path)
         if let number = inodes[key] {
-            if written, let index = contents.inodes.firstIndex(where: { $0.number == number }) {
-                contents.inodes[index].isWritten = true
+            if let index = contents.inodes.firstIndex(where: { $0.number == number }) {
+                if written { contents.inodes[index].isWritten = true }
+                // The first mapping of a library is not the executable one.
+                if probesBuildID, contents.inodes[index].kind == .regular, contents.inodes[index].buildID.isEmpty {
+                    contents.inodes[index].buildID = buildID(openAt)
+                }
             }
             return number
         }

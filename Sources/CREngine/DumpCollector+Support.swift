@@ -12,6 +12,11 @@ extension DumpCollector {
         if let engine = links(own)["user"], let workload = expected["user"], engine != workload {
             throw refuse(root.pid, "namespace \(workload)", "it runs in a user namespace of its own")
         }
+        let mine = links(own)
+        for name in ["net", "ipc", "uts", "cgroup", "time"] where mine[name] != expected[name] {
+            throw refuse(
+                root.pid, "namespace \(expected[name] ?? name)", "it is not the engine's own, and is not carried")
+        }
         for process in tree.processes where !process.isZombie {
             for task in process.tasks {
                 let status = try EngineError.wrap("read the status", task: task) { () throws(LinuxError) in

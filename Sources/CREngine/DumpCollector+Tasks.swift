@@ -58,9 +58,10 @@ extension DumpCollector {
             var timer = IntervalTimerValue()
             timer.intervalMicroseconds = bytes.word(at: 0) * 1_000_000 + bytes.word(at: 8)
             timer.valueMicroseconds = bytes.word(at: 16) * 1_000_000 + bytes.word(at: 24)
-            // It has expired and its signal is still pending; taking that signal would wind it up again. setitimer(2)
-            // takes a zero value for "off", so the image says when the next one is due at the latest.
-            if timer.valueMicroseconds == 0 { timer.valueMicroseconds = timer.intervalMicroseconds }
+            // The real-time one has expired and its signal is still pending; taking that signal would wind it up again.
+            // setitimer(2) takes a zero value for "off", so the image says when the next one is due at the latest. The
+            // CPU-time ones keep the interval of a timer that is off, and never read 0 while they run.
+            if which == 0, timer.valueMicroseconds == 0 { timer.valueMicroseconds = timer.intervalMicroseconds }
             record.intervalTimers.append(timer)
         }
         try remote.call(.prctl, 37, scratch, doing: "ask whether it adopts orphans")  // PR_GET_CHILD_SUBREAPER

@@ -170,7 +170,8 @@ public final class RemoteTask {
     ) throws(EngineError) -> WaitStatus {
         do {
             try resume()
-            return try Wait.wait(for: task, deadline: deadline, wakeups: wakeups).status
+            // Not interruptible: a call under way cannot be abandoned without leaving its registers in the task.
+            return try Wait.wait(for: task, deadline: deadline).status
         } catch {
             throw .system(error, task: task, doing: "run \(what)")
         }

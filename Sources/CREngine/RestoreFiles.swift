@@ -82,6 +82,8 @@ final class RestoreFiles {
             }
             fd = try lift(fd, inode.path)
             try RestoreCalls.truncate(fd, inode.sizeBytes)
+            // Before any seal: one that forbids executing forbids writing too where the mode allows executing.
+            if inode.kind == .memfd { try RestoreCalls.changeMode(fd, inode.mode & 0o7777) }
             return fd
         }
         inodes[inode.number] = fd

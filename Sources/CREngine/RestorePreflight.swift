@@ -38,6 +38,13 @@ struct RestorePreflight {
     }
 
     /// What this version can build.
+    /// What no restore on any host could build; `nil` for a tree that can be built.
+    static func unrestorable(_ contents: ImageContents) -> Refusal? {
+        var check = RestorePreflight(contents, RestoreOptions())
+        check.representable()
+        return check.refusals.first
+    }
+
     private mutating func representable() {
         var spaces: [UInt32: Int32] = [:]
         var signals: [UInt32: Int32] = [:]

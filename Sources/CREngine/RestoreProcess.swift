@@ -167,7 +167,7 @@ struct RestoreProcess {
         }
         for (which, timer) in record.intervalTimers.enumerated() {
             let interval = timer.intervalMicroseconds
-            let value = timer.valueMicroseconds == 0 ? interval : timer.valueMicroseconds
+            let value = which == 0 && timer.valueMicroseconds == 0 ? interval : timer.valueMicroseconds
             if value == 0 { continue }
             let setting = try stub.put(
                 words: [interval / 1_000_000, interval % 1_000_000, value / 1_000_000, value % 1_000_000])

@@ -64,6 +64,9 @@ extension ImageContents {
         for process in processes where zombies.contains(process.parent) {
             throw .inconsistent(record: "process \(process.pid)", why: "its parent \(process.parent) has ended")
         }
+        for process in processes where !(0...64).contains(process.exitSignal) {
+            throw .inconsistent(record: "process \(process.pid)", why: "its exit signal is none")
+        }
         for table in signalTables where table.actions.count > 64 {
             throw .inconsistent(record: "signal table \(table.number)", why: "it has more than 64 signals")
         }
@@ -112,6 +115,7 @@ extension ImageContents {
                 .inconsistent(
                     record: "address space \(space.number), VMA 0x\(String(vma.start, radix: 16))", why: why)
             }
+            guard vma.kind != .vdso || vma.end &- vma.start <= 1 << 20 else { throw fail("it is too large for a vDSO") }
             guard vma.start < vma.end, vma.end <= limit, vma.start % page == 0, vma.end % page == 0 else {
                 throw fail("its range is no range of pages of user space")
             }
@@ -137,6 +141,8 @@ extension ImageContents {
                 throw .inconsistent(record: "inode \(inode.number)", why: "its path is not absolute")
             }
         }
+        // NR_OPEN is at most this on every kernel.
+        let descriptors: Range<Int32> = 0..<(1 << 30)
         for file in openFiles {
             func fail(_ why: String) -> ImageError { .inconsistent(record: "open file \(file.number)", why: why) }
             let needsInode = file.kind == .inode || file.kind == .fifo
@@ -150,6 +156,10 @@ extension ImageContents {
             for target in file.epollTargets where !files.contains(target.openFile) {
                 throw fail("it watches a file that the image does not hold")
             }
+            for target in file.epollTargets where !descriptors.contains(target.fd) {
+                throw fail("it watches no descriptor")
+            }
+            guard file.ownerID > -(1 << 30), file.ownerID < 1 << 30 else { throw fail("its owner is none") }
         }
         for pipe in pipes where !pipe.packets.isEmpty {
             var total: UInt64 = 0
@@ -163,7 +173,8 @@ extension ImageContents {
         for table in fileTables {
             var seen: Set<Int32> = []
             for entry in table.entries {
-                guard entry.fd >= 0, seen.insert(entry.fd).inserted, files.contains(entry.openFile) else {
+                guard descriptors.contains(entry.fd), seen.insert(entry.fd).inserted, files.contains(entry.openFile)
+                else {
                     throw .inconsistent(
                         record: "file table \(table.number), fd \(entry.fd)",
                         why: "it is there twice, or its open file is not")

@@ -66,7 +66,8 @@ struct CorpusTests {
                 == "sandybridge lacks avx2, which haswell has and vpcmpeqb ymm1, ymm0, [rdi] [AVX2] in init "
                 + "(in scan_avx2+0x56) needs.")
         let jit = try #require(try Self.entries().first { $0.name == "jit-page-avx2" })
-        #expect(judge(jit.evidence, control: jit.control).finding?.summary.contains("a page without a known file") == true)
+        #expect(
+            judge(jit.evidence, control: jit.control).finding?.summary.contains("a page without a known file") == true)
     }
 
     private static func text(_ table: [String: [String: Int]]) -> String {
