@@ -42,7 +42,12 @@ struct StaticExecutableTests {
         try #require(version.text.hasPrefix("11."), "\(version.errors)")
         for executable in Self.executables {
             let name = try #require(executable.lastComponent?.string)
-            try Files.copy(executable, to: root.appending(name))
+            // By a process of its own: another test's fork could hold our descriptor for writing, and the file would be
+            // busy when it is to be run.
+            let copied = try await tools.attempt(
+                try #require(tools.find("cp")), [executable.string, root.appending(name).string], seconds: 60,
+                purpose: "copy \(name)")
+            try #require(copied.succeeded, "\(copied.errors)")
             let outcome = try await enter(["/\(name)", "--version"])
             #expect(outcome.succeeded, "\(name): \(outcome.status) \(outcome.errors)")
             #expect(!outcome.text.isEmpty, "\(name) prints a version")
