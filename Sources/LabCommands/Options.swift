@@ -1,4 +1,5 @@
 public import ArgumentParser
+import CRModel
 import Foundation
 public import LabReport
 public import LabVM
@@ -48,4 +49,20 @@ struct DurationArgument: ExpressibleByArgument, Sendable {
         else { return nil }
         duration = .seconds(number * (unit ?? 1))
     }
+}
+
+/// A cell of a run, as `show` and `repro` take it: `[RUN] CELL`.
+struct CellArgument: ParsableArguments, Sendable {
+    @Argument(help: "A run identifier or folder (by default the newest run), then a cell id as in the report.")
+    var words: [String]
+
+    func validate() throws {
+        guard (1...2).contains(words.count), Cell(id: words.last ?? "") != nil else {
+            throw ValidationError("name a cell as in the report: RUNTIME/WORKLOAD/SOURCE/DESTINATION")
+        }
+    }
+
+    var cell: String { words.last ?? "" }
+    /// `nil` for the newest run.
+    var run: String? { words.count == 2 ? words[0] : nil }
 }

@@ -1,17 +1,20 @@
+import ArgumentParser
 import CRModel
 import LabReport
 import LabRunner
 import SystemPackage
 
-/// What `run` and `repro` print at the end.
+/// What `run` and `repro` print at the end, and the exit status that they end with.
 enum RunAnswer {
-    static func print(_ results: Results, folder: FilePath, format: AnswerFormat) throws {
+    static func give(_ results: Results, folder: FilePath, format: AnswerFormat) throws {
+        let verdict = RunVerdict(results)
         switch format {
         case .json: Terminal.answer(try ReportFormat.json.render(results))
         case .table:
             Terminal.answer(try ReportFormat.table.render(results, colour: Terminal.mayColour))
-            Terminal.answer(RunVerdict(results).sentence)
+            Terminal.answer(verdict.sentence)
             Terminal.answer("report: \(folder.appending(ReportFormat.html.fileName))")
         }
+        if verdict.exitStatus != 0 { throw ExitCode(verdict.exitStatus) }
     }
 }

@@ -49,9 +49,7 @@ struct RunCommand: AsyncParsableCommand, Sendable {
                     try await job.start(
                         FilePath(subject ?? ""), only: only, folder: reportDir.map { FilePath($0) })
                 }
-            try RunAnswer.print(results, folder: folder, format: format.format)
-            let verdict = RunVerdict(results)
-            if verdict.exitStatus != 0 { throw ExitCode(verdict.exitStatus) }
+            try RunAnswer.give(results, folder: folder, format: format.format)
         }
     }
 

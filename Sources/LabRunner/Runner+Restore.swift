@@ -109,7 +109,7 @@ extension Runner {
     }
 
     private func fingerprints() async throws -> [HostName: HostFingerprint] {
-        try await store.results().hosts.compactMapValues(\.fingerprint)
+        try await store.hosts().compactMapValues(\.fingerprint)
     }
 }
 

@@ -25,6 +25,15 @@ struct RunQueries {
         return RunPlan(hosts: try JSONCoder.decode([HostSpec].self, from: hosts), cells: cells)
     }
 
+    func hosts() throws -> [HostName: HostResult] {
+        var hosts: [HostName: HostResult] = [:]
+        for row in try Row.fetchAll(database, sql: "SELECT name, result FROM host") {
+            hosts[HostName(row["name"] as String)] = try JSONCoder.decode(
+                HostResult.self, from: row["result"] as String)
+        }
+        return hosts
+    }
+
     func cells(pending: Bool) throws -> [Cell] {
         try String.fetchAll(
             database,
@@ -78,10 +87,7 @@ struct RunQueries {
         ).map { try JSONCoder.decode(CellResult.self, from: $0) }
         var hosts: [HostName: HostResult] = [:]
         for spec in try plan().hosts { hosts[spec.name] = HostResult(spec: spec, fingerprint: nil) }
-        for row in try Row.fetchAll(database, sql: "SELECT name, result FROM host") {
-            hosts[HostName(row["name"] as String)] = try JSONCoder.decode(
-                HostResult.self, from: row["result"] as String)
-        }
+        hosts.merge(try self.hosts()) { _, recorded in recorded }
         let duration = try Double.fetchOne(database, sql: "SELECT duration_seconds FROM run") ?? 0
         return Results(
             run: RunSummary(

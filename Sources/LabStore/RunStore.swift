@@ -248,6 +248,9 @@ public actor RunStore {
     /// All attempts of a cell, first to last.
     public func attempts(of cell: Cell) throws(StoreError) -> [AttemptRecord] { try read { try $0.attempts(of: cell) } }
 
+    /// The hosts recorded so far.
+    public func hosts() throws(StoreError) -> [HostName: HostResult] { try read { try $0.hosts() } }
+
     /// Everything recorded so far; cells without an outcome are not in it.
     public func results() throws(StoreError) -> Results { try read { try $0.results() } }
 
