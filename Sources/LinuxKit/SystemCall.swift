@@ -41,6 +41,7 @@ public enum SystemCall: UInt64, Sendable {
     case recvfrom = 45
     case sendmsg = 46
     case recvmsg = 47
+    case shutdown = 48
     case bind = 49
     case listen = 50
     case getsockname = 51
