@@ -54,7 +54,15 @@ extension DumpCollector {
         record.number = newNumber()
         record.flags = info.flags & ~0o2000000
         record.offset = info.position
-        try classify(&record, process: process, fd: fd, link: link, path: path, status: status, info: info)
+        if status.kind == .socket, link.hasPrefix("socket:"), info.flags & 0o10000000 == 0 {
+            let copy = try EngineError.wrap("fetch \(object)", task: process) { () throws(LinuxError) in
+                try Pidfd.descriptor(pidfd, fd)
+            }
+            record.kind = .socket
+            record.socket = try socket(status, process: process, fd: fd, copy: copy, object: object)
+        } else {
+            try classify(&record, process: process, fd: fd, link: link, path: path, status: status, info: info)
+        }
         try owner(&record, process: process, pidfd: pidfd, fd: fd, object: object, info: info)
         known.insert(KnownFile(process: process, fd: fd, number: record.number, inode: status.inode), at: low)
         openFiles[link] = known
@@ -96,7 +104,7 @@ extension DumpCollector {
                     process: process, link: link, status, openAt: path, object: "fd \(fd)", written: false)
             }
             record.pipe = pipe(status.identity, process: process, fd: fd, flags: record.flags, isNamed: isNamed)
-        case .socket: throw refuse(process, object, "sockets are not carried by this version")
+        case .socket: throw refuse(process, object, "a descriptor of a socket's name is not carried by this version")
         case .block: throw refuse(process, object, "block devices are not carried")
         case .symbolicLink:
             throw refuse(process, object, "a descriptor of a symbolic link is not carried by this version")

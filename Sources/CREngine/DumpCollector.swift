@@ -41,6 +41,8 @@ final class DumpCollector {
     var openFiles: [String: [KnownFile]] = [:]
     var pipes: [FileIdentity: PipeEnds] = [:]
     var inodes: [InodeKey: UInt32] = [:]
+    /// By the inode number of the socket.
+    var sockets: [UInt64: KnownSocket] = [:]
     var epolls: [(file: Int, process: Int32, fd: Int32, targets: [DescriptorInfo.EpollTarget])] = []
     /// Where each process sees `/`.
     var roots: [Int32: String] = [:]
@@ -93,6 +95,8 @@ final class DumpCollector {
     func close() {
         for content in contentFiles { Files.close(content.fd) }
         contentFiles = []
+        for socket in sockets.values { Files.close(socket.copy) }
+        sockets = [:]
     }
 
     /// Fills ``contents``.

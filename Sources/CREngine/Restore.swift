@@ -126,6 +126,7 @@ final class RestoreSession {
         _ reader: inout Reader
     ) throws(EngineError) {
         try tree.create(plan) { (root) throws(EngineError) in try watch(root, files, contents) }
+        try files.finishSockets()
         end("tasks")
         let live = contents.processes.filter { !$0.isZombie }
         let vdso = RestoreVdso(contents, specials: tree.specials)

@@ -18,10 +18,12 @@ final class RestoreFiles {
     private var inodeRecords: [UInt32: InodeRecord] = [:]
     private var pipeEnds: [UInt32: (read: Int32, write: Int32)] = [:]
     private var usedEnds: Set<Int32> = []
+    let sockets: RestoreSockets
     private var temporary: [Int32] = []
 
     init(_ contents: ImageContents) {
         self.contents = contents
+        sockets = RestoreSockets(contents)
         let wanted = contents.fileTables.flatMap { $0.entries.map(\.fd) }
         let watched = contents.openFiles.flatMap { $0.epollTargets.map(\.fd) }
         // Below 64 are the engine's own descriptors, which stubs must not mistake for the workload's.
@@ -51,7 +53,13 @@ final class RestoreFiles {
         for inode in contents.inodes where inode.kind.hasContent { try create(inode) }
         for space in contents.addressSpaces { try openMapped(space) }
         for pipe in contents.pipes { try create(pipe) }
+        try sockets.open { (fd, object) throws(LinuxError) in try lift(fd, object) }
         for file in contents.openFiles {
+            if file.kind == .socket {
+                // Those that need a task to be made come later.
+                if let fd = sockets.descriptors[file.socket] { openFiles[file.number] = fd }
+                continue
+            }
             let fd = try EngineError.wrap("open \(describe(file))") { () throws(LinuxError) in
                 try lift(try open(file), describe(file))
             }
@@ -199,15 +207,34 @@ final class RestoreFiles {
         case .epoll: fd = try RestoreCalls.epoll()
         case .signalfd: fd = try RestoreCalls.signalfd(mask: file.signalMask)
         case .timerfd: fd = try RestoreCalls.timerfd(clock: file.timer.clock)
+        case .socket: throw .call("socket", object: describe(file), .badDescriptor)
         }
-        if file.flags & 0o10000000 != 0 { return fd }
+        try setFlags(file, fd)
+        return fd
+    }
+
+    private func setFlags(_ file: OpenFileRecord, _ fd: Int32) throws(LinuxError) {
+        if file.flags & 0o10000000 != 0 { return }
         let wanted = UInt64(file.flags & Self.settable)
         let now = try RestoreCalls.control(fd, 3, 0, describe(file)) & UInt64(Self.settable)  // F_GETFL
         if wanted != now { try RestoreCalls.control(fd, 4, wanted, describe(file)) }
         if file.ownerSignal != 0 {
             try RestoreCalls.control(fd, 10, UInt64(file.ownerSignal), describe(file))  // F_SETSIG
         }
-        return fd
+    }
+
+    /// Gives sockets what must wait until they are connected and filled.
+    ///
+    /// - Precondition: All tasks exist, and none runs.
+    func finishSockets() throws(EngineError) {
+        try sockets.finish()
+        notes += sockets.notes
+        for file in contents.openFiles where file.kind == .socket {
+            guard let fd = openFiles[file.number] else { continue }
+            try EngineError.wrap("set the flags of \(describe(file))") { () throws(LinuxError) in
+                try setFlags(file, fd)
+            }
+        }
     }
 
     private func openInode(_ file: OpenFileRecord) throws(LinuxError) -> Int32 {

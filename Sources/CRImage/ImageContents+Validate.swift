@@ -6,6 +6,7 @@ extension ImageContents {
         try tasksFit()
         for space in addressSpaces { try fits(space) }
         try filesFit()
+        try socketsFit()
     }
 
     private func unique(_ numbers: [UInt32], _ seen: inout Set<UInt32>, _ record: String) throws(ImageError) {
@@ -26,6 +27,7 @@ extension ImageContents {
         try unique(fileTables.map(\.number), &seen, "file table")
         try unique(fileSystems.map(\.number), &seen, "file system")
         try unique(signalTables.map(\.number), &seen, "signal table")
+        try unique(sockets.map(\.number), &seen, "socket")
     }
 
     private func processesFit() throws(ImageError) {

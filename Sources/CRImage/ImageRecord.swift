@@ -12,11 +12,13 @@ public enum ImageRecord: Sendable, Hashable {
     case fileTable(FileTableRecord)
     case fileSystem(FileSystemRecord)
     case signalTable(SignalTableRecord)
+    case socket(SocketRecord)
 
     /// What a block holds, as its header says it.
     enum Tag: UInt32, CaseIterable {
         case header = 1
         case process, task, addressSpace, inode, openFile, pipe, fileTable, fileSystem, signalTable
+        case socket = 11
         case metadataEnd = 64
         case pages = 65
         case trailer = 66
@@ -34,6 +36,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .fileTable: .fileTable
         case .fileSystem: .fileSystem
         case .signalTable: .signalTable
+        case .socket: .socket
         }
     }
 
@@ -54,6 +57,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .fileTable(let value): try pass(value, &fields)
         case .fileSystem(let value): try pass(value, &fields)
         case .signalTable(let value): try pass(value, &fields)
+        case .socket(let value): try pass(value, &fields)
         }
     }
 
@@ -96,6 +100,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .fileTable: return .fileTable(try value(FileTableRecord.self))
         case .fileSystem: return .fileSystem(try value(FileSystemRecord.self))
         case .signalTable: return .signalTable(try value(SignalTableRecord.self))
+        case .socket: return .socket(try value(SocketRecord.self))
         case .metadataEnd, .pages, .trailer: return nil
         }
     }

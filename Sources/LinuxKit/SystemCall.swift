@@ -176,6 +176,7 @@ public enum SystemCall: UInt64, Sendable {
     case fallocate = 285
     case timerfd_settime = 286
     case timerfd_gettime = 287
+    case accept4 = 288
     case signalfd4 = 289
     case eventfd2 = 290
     case epoll_create1 = 291

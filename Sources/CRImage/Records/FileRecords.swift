@@ -67,6 +67,8 @@ public enum OpenFileKind: UInt32, Sendable, Hashable {
     case epoll = 5
     case timerfd = 6
     case signalfd = 7
+    /// A ``SocketRecord``.
+    case socket = 8
 }
 
 /// One open file description. Descriptors of several tables may refer to it.
@@ -77,6 +79,8 @@ public struct OpenFileRecord: ImageValue {
     public var inode: UInt32 = 0
     /// Number of the ``PipeRecord`` (`pipe`, `fifo`); 0 for the other kinds.
     public var pipe: UInt32 = 0
+    /// Number of the ``SocketRecord`` (`socket`); 0 for the other kinds.
+    public var socket: UInt32 = 0
     /// As fcntl(F_GETFL) gives them: access mode and status flags, never O_CLOEXEC.
     public var flags: UInt32 = 0
     /// Where it reads or writes next.
@@ -103,6 +107,7 @@ public struct OpenFileRecord: ImageValue {
         try fields.choice("kind", &kind)
         try fields.number("inode", &inode)
         try fields.number("pipe", &pipe)
+        try fields.number("socket", &socket)
         try fields.number("openFlags", &flags)
         try fields.number("offset", &offset)
         try fields.number("ownerKind", &ownerKind)

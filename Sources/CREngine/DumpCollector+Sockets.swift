@@ -1,0 +1,71 @@
+internal import CRImage
+internal import LinuxKit
+
+/// A socket of the tree, as the dump knows it.
+struct KnownSocket {
+    /// Number of its ``SocketRecord``.
+    var number: UInt32
+    /// Who has it open, for refusals: a process (the engine itself for one that is on its way in a message) and its fd.
+    var process: Int32
+    var fd: Int32
+    /// The engine's own duplicate; closed by `DumpCollector.close()`.
+    var copy: Int32
+    var object: String
+}
+
+/// Sockets of all families: what they have in common, and the way to the rest.
+extension DumpCollector {
+    /// Records a socket that is met for the first time. Two open files are never the same socket.
+    ///
+    /// - Parameter copy: The engine's own duplicate of the descriptor; it stays open until the dump ends.
+    /// - Returns: Number of the ``SocketRecord``.
+    func socket(
+        _ status: FileStatus, process: Int32, fd: Int32, copy: Int32, object: String
+    ) throws(EngineError) -> UInt32 {
+        let domain: Int32
+        let type: Int32
+        let number: Int32
+        (domain, type, number) = try EngineError.wrap("ask for the family of \(object)", task: process) {
+            () throws(LinuxError) in
+            // SO_DOMAIN, SO_TYPE, SO_PROTOCOL
+            (try Sockets.integer(copy, 39), try Sockets.integer(copy, 3), try Sockets.integer(copy, 38))
+        }
+        var record = SocketRecord()
+        record.number = newNumber()
+        record.domain = UInt32(bitPattern: domain)
+        record.type = UInt32(bitPattern: type)
+        record.protocolNumber = number
+        let inode = try EngineError.wrap("look at \(object)", task: process) { () throws(LinuxError) in
+            try Files.status(of: copy)
+        }
+        (record.mode, record.uid, record.gid) = (inode.mode, inode.uid, inode.gid)
+        do throws(LinuxError) {
+            record.options = try SocketOptions.read(copy)
+        } catch {
+            if error.errno == .access { throw refuse(process, object, "its socket filter is an eBPF program") }
+            throw .system(error, task: process, doing: "read the options of \(object)")
+        }
+        let known = KnownSocket(number: record.number, process: process, fd: fd, copy: copy, object: object)
+        sockets[status.inode] = known
+        contents.sockets.append(record)
+        switch record.domain {
+        case 1: try collectUnixSocket(known, record, inode: status.inode)
+        case 2, 10: try collectInetSocket(known, record, inode: status.inode)
+        default:
+            throw refuse(process, object, "sockets of family \(record.domain) are not carried by this version")
+        }
+        return record.number
+    }
+
+    func collectUnixSocket(
+        _ socket: KnownSocket, _ record: SocketRecord, inode: UInt64
+    ) throws(EngineError) {
+        throw refuse(socket.process, socket.object, "UNIX sockets are not carried by this version")
+    }
+
+    func collectInetSocket(
+        _ socket: KnownSocket, _ record: SocketRecord, inode: UInt64
+    ) throws(EngineError) {
+        throw refuse(socket.process, socket.object, "Internet sockets are not carried by this version")
+    }
+}

@@ -1,0 +1,65 @@
+internal import CRImage
+internal import LinuxKit
+
+/// The sockets of the image: made by the engine, inherited by the stubs.
+///
+/// Three steps: ``open(_:)`` before any task exists; ``finish(_:)`` when all tasks exist and none runs.
+final class RestoreSockets {
+    /// Number of a ``SocketRecord`` to the engine's descriptor, which lies above every number that the workload uses.
+    var descriptors: [UInt32: Int32] = [:]
+    private(set) var notes: [String] = []
+    let contents: ImageContents
+    let records: [UInt32: SocketRecord]
+
+    init(_ contents: ImageContents) {
+        self.contents = contents
+        records = Dictionary(contents.sockets.map { ($0.number, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Creates what needs no task.
+    ///
+    /// - Parameter lift: Moves a new descriptor above the workload's and keeps it until the restore ends.
+    func open(_ lift: (Int32, String) throws(LinuxError) -> Int32) throws(EngineError) {
+        for record in contents.sockets {
+            let fd: Int32
+            switch record.domain {
+            case 1: continue
+            case 2, 10: fd = try openInet(record)
+            default: throw .image(describe(record), why: "sockets of its family cannot be restored")
+            }
+            descriptors[record.number] = try EngineError.wrap("keep \(describe(record))") { () throws(LinuxError) in
+                try lift(fd, describe(record))
+            }
+        }
+    }
+
+    private func openInet(_ record: SocketRecord) throws(EngineError) -> Int32 {
+        throw .image(describe(record), why: "Internet sockets cannot be restored")
+    }
+
+    /// Gives every socket its options and its owner, after its connections and queues.
+    ///
+    /// - Precondition: All tasks exist, and none runs.
+    func finish() throws(EngineError) {
+        for record in contents.sockets {
+            guard let fd = descriptors[record.number] else { continue }
+            setOwner(record, fd)
+            SocketOptions.apply(record.options, to: fd, object: describe(record), notes: &notes)
+        }
+    }
+
+    /// The owner counts for firewalls and shows in lists of sockets.
+    private func setOwner(_ record: SocketRecord, _ fd: Int32) {
+        do throws(LinuxError) {
+            let now = try Files.status(of: fd)
+            if now.uid != record.uid || now.gid != record.gid {
+                try RestoreCalls.changeOwner(fd, record.uid, record.gid)
+            }
+            if now.mode & 0o7777 != record.mode & 0o7777 { try RestoreCalls.changeMode(fd, record.mode) }
+        } catch {
+            notes.append("owner and mode of \(describe(record)) could not be set")
+        }
+    }
+
+    func describe(_ record: SocketRecord) -> String { "socket \(record.number)" }
+}
