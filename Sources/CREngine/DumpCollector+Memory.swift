@@ -6,15 +6,14 @@ extension DumpCollector {
     private static let carriedFlags: [(String, VMAValue.Flags)] = [
         ("gd", .growsDown), ("lo", .locked), ("nr", .noReserve), ("dc", .dontFork), ("dd", .dontDump),
         ("wf", .wipeOnFork), ("mg", .mergeable), ("hg", .hugePages), ("nh", .noHugePages), ("sr", .sequentialReads),
-        ("rr", .randomReads),
+        ("rr", .randomReads), ("lf", .lockedOnFault),
     ]
 
     /// Flags of smaps that mean something this version cannot give back.
     private static let refusedFlags: [(String, String)] = [
-        ("ht", "huge pages (hugetlbfs) are not carried by this version"),
         ("uw", "userfaultfd watches it"), ("um", "userfaultfd watches it"), ("ui", "userfaultfd watches it"),
         ("ss", "it is a shadow stack"), ("io", "it maps a device"), ("pf", "it maps a device"),
-        ("sl", "it is sealed (mseal)"), ("gu", "it holds guard pages"),
+        ("sl", "it is sealed (mseal)"),
     ]
 
     func collectMemory(
@@ -52,6 +51,8 @@ extension DumpCollector {
         for mapping in mappings where mapping.name != "[vsyscall]" {
             record.vmas.append(try vma(mapping, of: pid, &statuses))
         }
+        record.guards = try guards(of: pid, mappings)
+        record.hasHugePages = mappings.contains { $0.hasHugePages }
         spaces.append(Space(number: number, process: pid, vmas: record.vmas))
         return record
     }
@@ -78,6 +79,19 @@ extension DumpCollector {
         }
         for (flag, why) in Self.refusedFlags where mapping.flags.contains(flag) { throw refuse(pid, range, why) }
         for (flag, option) in Self.carriedFlags where mapping.flags.contains(flag) { value.flags.insert(option) }
+
+        if mapping.flags.contains("ht") {
+            value.hugePageShift = UInt32(mapping.kernelPageBytes.trailingZeroBitCount)
+            if !mapping.isShared, mapping.path == "/anon_hugepage" {
+                value.kind = .anonymous
+                return value
+            }
+        }
+        if mapping.flags.contains("dp") {
+            // The kernel sets these three by itself.
+            value.flags.subtract([.wipeOnFork, .dontDump, .noReserve])
+            value.flags.insert(.droppable)
+        }
 
         if mapping.inode == 0 && !mapping.isShared {
             let name = mapping.name
@@ -115,6 +129,7 @@ extension DumpCollector {
         }
         guard status.kind == .regular else { throw refuse(pid, range, "it maps something that is no regular file") }
         value.kind = mapping.isShared ? .sharedFile : .privateFile
+        if mapping.name.hasPrefix("[anon_shmem:") { value.name = String(mapping.name.dropFirst(12).dropLast()) }
         value.fileOffset = mapping.fileOffset
         let mayWrite = mapping.isShared && mapping.flags.contains("mw")
         if mayWrite { value.flags.insert(.mayWrite) }
@@ -146,7 +161,8 @@ extension DumpCollector {
         case .regular where path.hasPrefix("/memfd:"):
             record.kind = .memfd
             record.path = String(path.dropFirst(7))
-        case .regular where isDeleted && path == "/dev/zero" || path.hasPrefix("[anon_shmem:"):
+        case .regular
+        where isDeleted && (path == "/dev/zero" || path == "/anon_hugepage") || path.hasPrefix("[anon_shmem:"):
             record.kind = .sharedMemory
             record.path = ""
         case .regular where isDeleted || status.links == 0:
@@ -248,6 +264,10 @@ extension DumpCollector {
             try Files.open(openAt, .readOnly)
         }
         contentFiles.append(Content(inode: record.number, fd: fd, sizeBytes: record.sizeBytes))
+        // A file of huge pages counts in huge pages.
+        if record.kind != .deleted, let status = try? Files.status(of: fd), status.blockBytes > 65536 {
+            record.hugePageShift = UInt32(status.blockBytes.trailingZeroBitCount)
+        }
         if record.kind == .memfd {
             let seals = Kernel.attempt(.fcntl, Kernel.number(fd), 1034, 0)  // F_GET_SEALS
             if Kernel.errno(of: seals) == nil { record.seals = UInt32(truncatingIfNeeded: seals) }

@@ -20,7 +20,7 @@ extension DumpCollector {
         leader.wakeups = wakeups
         var failure: EngineError?
         do throws(EngineError) {
-            _ = try leader.scratch()
+            space.futureLock = try futureLock(process, scratch: try leader.scratch())
             try collectProcess(leader, process, &record, &space, signalTable: signalTable)
             try collectTask(leader, process)
             for task in process.tasks where task != process.pid {

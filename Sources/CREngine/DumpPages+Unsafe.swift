@@ -40,6 +40,7 @@ final class DumpPages {
         }
         for vma in space.vmas {
             switch vma.kind {
+            case .anonymous where vma.flags.contains(.droppable): continue
             case .anonymous, .privateFile, .vdso: break
             case .sharedFile, .vvar: continue
             }
@@ -72,11 +73,6 @@ final class DumpPages {
         }
         var start: Int?
         for (index, entry) in entries.enumerated() {
-            if entry.isGuard {
-                let place = String(address + UInt64(index * Self.pageBytes), radix: 16)
-                throw .engine(
-                    .refused(.unsupported(task: process, object: "page \(place)", "guard pages are not carried")))
-            }
             if entry.isPrivateContent {
                 if start == nil { start = index }
             } else if let first = start {

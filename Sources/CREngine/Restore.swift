@@ -154,7 +154,7 @@ final class RestoreSession {
         try fillPages(tree, files, contents, vdso, &reader)
         for record in live {
             try vdso.finish(record, tree)
-            try memories[record.pid]?.lock()
+            try memories[record.pid]?.finish()
             notes += memories[record.pid]?.notes ?? []
         }
         try files.seal()

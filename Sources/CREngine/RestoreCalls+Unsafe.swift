@@ -91,6 +91,39 @@ enum RestoreCalls {
         _ = try check(.ioctl, "timerfd \(fd)", answer)
     }
 
+    /// Shared anonymous memory, as a descriptor.
+    static func sharedMemory(bytes: UInt64, hugePageShift: UInt32) throws(LinuxError) -> Int32 {
+        let unit = UInt64(1) << UInt64(max(12, min(hugePageShift, 40)))
+        let (sum, overflow) = bytes.addingReportingOverflow(unit - 1)
+        guard !overflow, bytes > 0 else { throw .call("mmap", object: "shared memory", .invalid) }
+        let count = sum / unit * unit
+        // MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, MAP_HUGETLB and the size above it
+        let flags: UInt64 = 0x4021 | (hugePageShift == 0 ? 0 : 0x40000 | UInt64(hugePageShift) << 26)
+        let start = try check(.mmap, "shared memory", Kernel.attempt(.mmap, 0, count, 3, flags, UInt64.max, 0))
+        defer { _ = Kernel.attempt(.munmap, start, count) }
+        let range = String(start, radix: 16) + "-" + String(start + count, radix: 16)
+        return try open("/proc/self/map_files/\(range)", rawFlags: 2)
+    }
+
+    /// Writes bytes to a file of huge pages, which write(2) does not reach.
+    static func writeMapped(
+        _ fd: Int32, at offset: UInt64, pageShift: UInt32, _ buffer: UnsafeRawBufferPointer
+    ) throws(LinuxError) {
+        let unit = UInt64(1) << UInt64(pageShift)
+        let first = offset / unit * unit
+        let count = (offset + UInt64(buffer.count) - first + unit - 1) / unit * unit
+        // PROT_READ | PROT_WRITE, MAP_SHARED
+        let start = try check(.mmap, "fd \(fd)", Kernel.attempt(.mmap, 0, count, 3, 1, word(fd), first))
+        defer { _ = Kernel.attempt(.munmap, start, count) }
+        // SAFETY: the mapping reaches from `first` to behind the last byte, and the caller has checked that against the
+        // file's size.
+        if let target = UnsafeMutableRawPointer(bitPattern: UInt(start + (offset - first))),
+            let source = buffer.baseAddress
+        {
+            target.copyMemory(from: source, byteCount: buffer.count)
+        }
+    }
+
     static func changeMode(_ fd: Int32, _ mode: UInt32) throws(LinuxError) {
         _ = try check(.fchmod, "fd \(fd)", Kernel.attempt(.fchmod, word(fd), UInt64(mode & 0o7777)))
     }

@@ -85,16 +85,22 @@ final class RestoreFiles {
             var fd: Int32
             switch inode.kind {
             case .deleted: fd = try createNameless(inode)
-            case .memfd: fd = try Files.memfd(inode.path)
-            default: fd = try Files.memfd("shared-memory")
+            case .memfd: fd = try Files.memfd(inode.path, hugePageShift: inode.hugePageShift)
+            default: fd = try createSharedMemory(inode)
             }
             fd = try lift(fd, inode.path)
+            if inode.kind == .sharedMemory { return fd }
             try RestoreCalls.truncate(fd, inode.sizeBytes)
             // Before any seal: one that forbids executing forbids writing too where the mode allows executing.
             if inode.kind == .memfd { try RestoreCalls.changeMode(fd, inode.mode & 0o7777) }
             return fd
         }
         inodes[inode.number] = fd
+        if inode.kind == .memfd {
+            writers[inode.number] = try EngineError.wrap("open memfd \(inode.path)") { () throws(LinuxError) in
+                try lift(try RestoreCalls.open("/proc/self/fd/\(fd)", rawFlags: 2), inode.path)
+            }
+        }
     }
 
     /// A file that has lost its name, under the name that it had where that is free, so that `/proc` shows the same.
@@ -130,6 +136,28 @@ final class RestoreFiles {
         }
     }
 
+    /// Shared anonymous memory can only be mapped; the mapping leads to a descriptor.
+    private func createSharedMemory(_ inode: InodeRecord) throws(LinuxError) -> Int32 {
+        do {
+            return try RestoreCalls.sharedMemory(bytes: inode.sizeBytes, hugePageShift: inode.hugePageShift)
+        } catch {
+            guard error.errno == .notPermitted || error.errno == .noEntry else { throw error }
+            notes.append("shared anonymous memory shows as a memfd: \(error)")
+            let fd = try Files.memfd("shared-memory", hugePageShift: inode.hugePageShift)
+            try RestoreCalls.truncate(fd, inode.sizeBytes)
+            return fd
+        }
+    }
+
+    /// What to map for a VMA: a shared mapping that must never become writable comes from a descriptor for reading.
+    func descriptor(toMap vma: VMAValue) -> Int32? {
+        if vma.kind == .sharedFile, !vma.flags.contains(.mayWrite), let fd = readers[vma.inode] { return fd }
+        return inodes[vma.inode]
+    }
+
+    /// Where to write the content of an inode.
+    func descriptor(toFill inode: UInt32) -> Int32? { writers[inode] ?? inodes[inode] }
+
     private func openMapped(_ space: AddressSpaceRecord) throws(EngineError) {
         var writable: Set<UInt32> = []
         var wanted: [UInt32] = space.executable == 0 ? [] : [space.executable]
@@ -148,9 +176,20 @@ final class RestoreFiles {
             }
             if isWritable { writableInodes.insert(number) }
         }
+        for vma in space.vmas where vma.kind == .sharedFile && !vma.flags.contains(.mayWrite) {
+            guard readers[vma.inode] == nil, let fd = inodes[vma.inode] else { continue }
+            readers[vma.inode] = try EngineError.wrap("open the mapped file for reading") { () throws(LinuxError) in
+                try lift(try RestoreCalls.open("/proc/self/fd/\(fd)", rawFlags: 0), "a mapped file")
+            }
+        }
     }
 
     private var writableInodes: Set<UInt32> = []
+    /// Descriptors for reading, of inodes that are mapped so.
+    private var readers: [UInt32: Int32] = [:]
+    /// Descriptors to fill memfds with: their first ones go to the workload.
+    private var writers: [UInt32: Int32] = [:]
+    private var givenAway: Set<UInt32> = []
 
     // MARK: Pipes
 
@@ -240,7 +279,13 @@ final class RestoreFiles {
     private func openInode(_ file: OpenFileRecord) throws(LinuxError) -> Int32 {
         let fd: Int32
         let flags = UInt64(file.flags & Self.openOnly)
-        if let content = inodes[file.inode], inodeRecords[file.inode]?.kind.hasContent == true {
+        if let content = inodes[file.inode], inodeRecords[file.inode]?.kind == .memfd, flags & 3 == 2,
+            givenAway.insert(file.inode).inserted
+        {
+            // The descriptor that memfd_create(2) gave does not count as open for writing, any later one does: with that
+            // the file could not be executed. F_DUPFD_CLOEXEC
+            fd = Int32(try RestoreCalls.control(content, 1030, 0, describe(file)))
+        } else if let content = inodes[file.inode], inodeRecords[file.inode]?.kind.hasContent == true {
             // The same inode, an open file of its own. O_TMPFILE leaves O_DIRECTORY in the flags.
             fd = try RestoreCalls.open("/proc/self/fd/\(content)", rawFlags: flags & ~0o600000)
         } else {

@@ -8,6 +8,7 @@ struct RestoreMemory {
     private static let privateMapping: UInt64 = 2
     private static let sharedMapping: UInt64 = 1
     private static let anonymousMapping: UInt64 = 0x20
+    private static let droppableMapping: UInt64 = 8
 
     let stub: RestoreStub
     let space: AddressSpaceRecord
@@ -43,6 +44,8 @@ struct RestoreMemory {
         try stub.call(.munmap, [0, stub.area.start], doing: "unmap the stub's memory")
         try stub.call(
             .munmap, [stub.area.end, Self.userEnd - stub.area.end], doing: "unmap the stub's memory")
+        // Pages that were small shall not come back huge.
+        if avoidsHugePages { try stub.call(.prctl, [41, 1, 0, 0, 0], doing: "disable huge pages") }
         for vma in space.vmas { try map(vma) }
         if movesVdso, let first = specials.first,
             let start = space.vmas.first(where: { $0.kind == .vdso || $0.kind == .vvar })?.start
@@ -66,14 +69,19 @@ struct RestoreMemory {
         var flags = Self.fixedNoReplace
         var fd = UInt64.max
         switch vma.kind {
-        case .anonymous: flags |= Self.privateMapping | Self.anonymousMapping
+        case .anonymous where vma.flags.contains(.droppable):
+            flags |= Self.droppableMapping | Self.anonymousMapping
+        case .anonymous:
+            flags |= Self.privateMapping | Self.anonymousMapping
+            // MAP_HUGETLB, and the size above it
+            if vma.hugePageShift != 0 { flags |= 0x40000 | UInt64(vma.hugePageShift) << 26 }
         case .vdso:
             if movesVdso { return }
             flags |= Self.privateMapping | Self.anonymousMapping
         case .vvar: return
         case .privateFile, .sharedFile:
             flags |= vma.kind == .privateFile ? Self.privateMapping : Self.sharedMapping
-            guard let descriptor = files.inodes[vma.inode] else {
+            guard let descriptor = files.descriptor(toMap: vma) else {
                 throw .image("VMA 0x\(String(vma.start, radix: 16))", why: "its file was not opened")
             }
             fd = UInt64(descriptor)
@@ -99,12 +107,34 @@ struct RestoreMemory {
         }
     }
 
-    /// mlock(2), once the content is in.
-    mutating func lock() throws(EngineError) {
+    private var avoidsHugePages: Bool {
+        !space.hasHugePages && !space.hugePagesDisabled
+            && (Self.hugePagesAreUsual || space.vmas.contains { $0.flags.contains(.hugePages) })
+    }
+
+    /// Whether this kernel makes transparent huge pages without being asked.
+    private static let hugePagesAreUsual: Bool =
+        (try? Files.text(of: "/sys/kernel/mm/transparent_hugepage/enabled"))?.contains("[always]") ?? false
+
+    /// Guard pages and mlock(2), once the content is in.
+    mutating func finish() throws(EngineError) {
+        if avoidsHugePages { try stub.call(.prctl, [41, 0, 0, 0, 0], doing: "enable huge pages") }
+        for index in stride(from: 0, to: space.guards.count - 1, by: 2) {
+            let start = space.guards[index]
+            // MADV_GUARD_INSTALL
+            try stub.call(
+                .madvise, [start, space.guards[index + 1] - start, 102],
+                doing: "make guard pages at 0x\(String(start, radix: 16))")
+        }
         for vma in space.vmas where vma.flags.contains(.locked) {
-            if let errno = try stub.attempt(.mlock, [vma.start, vma.end - vma.start]) {
+            // MLOCK_ONFAULT
+            let how: UInt64 = vma.flags.contains(.lockedOnFault) ? 1 : 0
+            if let errno = try stub.attempt(.mlock2, [vma.start, vma.end - vma.start, how]) {
                 notes.append("memory of process \(stub.tid) could not be locked: \(errno)")
             }
+        }
+        if space.futureLock != 0, let errno = try stub.attempt(.mlockall, [UInt64(space.futureLock)]) {
+            notes.append("process \(stub.tid) does not lock its future memory: \(errno)")
         }
     }
 

@@ -11,6 +11,7 @@ final class RestorePages {
     private var writable: [UInt32: [Range<UInt64>]] = [:]
     private var skipped: [UInt32: [Range<UInt64>]] = [:]
     private var sizes: [UInt32: UInt64] = [:]
+    private var hugePageShifts: [UInt32: UInt32] = [:]
     /// `/proc/PID/mem` of the processes whose read-only memory is filled.
     private var memories: [UInt32: Int32] = [:]
     private(set) var pageCount: UInt64 = 0
@@ -30,7 +31,10 @@ final class RestorePages {
                 skipped[space.number] = space.vmas.filter { $0.kind == .vdso }.map { $0.start..<$0.end }
             }
         }
-        for inode in contents.inodes { sizes[inode.number] = inode.sizeBytes }
+        for inode in contents.inodes {
+            sizes[inode.number] = inode.sizeBytes
+            if inode.hugePageShift != 0 { hugePageShifts[inode.number] = inode.hugePageShift }
+        }
     }
 
     deinit { for fd in memories.values { Files.close(fd) } }
@@ -40,11 +44,16 @@ final class RestorePages {
         pageCount += UInt64(bytes.count / 4096)
         if let pid = owners[run.target] {
             try put(run, bytes, pid)
-        } else if let fd = files.inodes[run.target], let size = sizes[run.target] {
+        } else if let fd = files.descriptor(toFill: run.target), let size = sizes[run.target] {
             let count = Int(min(UInt64(bytes.count), size > run.start ? size - run.start : 0))
             try EngineError.wrap("fill inode \(run.target)") { () throws(LinuxError) in
                 // SAFETY: `count` is at most the run's length.
-                try RestoreCalls.write(fd, at: run.start, UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+                let piece = UnsafeRawBufferPointer(rebasing: bytes[..<count])
+                if let shift = hugePageShifts[run.target] {
+                    try RestoreCalls.writeMapped(fd, at: run.start, pageShift: shift, piece)
+                } else {
+                    try RestoreCalls.write(fd, at: run.start, piece)
+                }
             }
         }
     }

@@ -112,6 +112,11 @@ extension ImageContents {
         guard space.executable == 0 || inodes.contains(space.executable) else {
             throw .inconsistent(record: "address space \(space.number)", why: "its program is not in the image")
         }
+        guard space.guards.count % 2 == 0, zip(space.guards, space.guards.dropFirst()).allSatisfy({ $0 < $1 }),
+            space.guards.allSatisfy({ $0 % page == 0 && $0 <= limit }), space.futureLock & ~6 == 0
+        else {
+            throw .inconsistent(record: "address space \(space.number)", why: "its guard pages are no ranges of pages")
+        }
         for vma in space.vmas {
             func fail(_ why: String) -> ImageError {
                 .inconsistent(
@@ -126,6 +131,9 @@ extension ImageContents {
             guard vma.protection <= 7, vma.fileOffset % page == 0 else {
                 throw fail("its protection or offset is invalid")
             }
+            guard vma.hugePageShift == 0 || (16...34).contains(vma.hugePageShift) else {
+                throw fail("no page has its size")
+            }
             let needsInode = vma.kind == .privateFile || vma.kind == .sharedFile
             guard needsInode == (vma.inode != 0), !needsInode || inodes.contains(vma.inode) else {
                 throw fail("it refers to an inode that the image does not hold")
@@ -137,6 +145,12 @@ extension ImageContents {
         let inodeNumbers = Set(inodes.map(\.number))
         let pipeNumbers = Set(pipes.map(\.number))
         let files = Set(openFiles.map(\.number))
+        for inode in inodes where inode.hugePageShift != 0 {
+            let isShared = inode.kind == .memfd || inode.kind == .sharedMemory
+            guard isShared, (16...34).contains(inode.hugePageShift),
+                inode.sizeBytes % (UInt64(1) << UInt64(inode.hugePageShift)) == 0
+            else { throw .inconsistent(record: "inode \(inode.number)", why: "its size is no number of huge pages") }
+        }
         for inode in inodes {
             guard inode.kind == .memfd || inode.kind == .sharedMemory || inode.path.utf8.first == UInt8(ascii: "/")
             else {

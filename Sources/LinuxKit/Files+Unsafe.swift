@@ -17,6 +17,8 @@ public struct FileStatus: Sendable, Hashable {
     /// Device number of a device node.
     public var specialDevice: UInt64
     public var modifiedNanoseconds: Int64
+    /// The unit that its file system counts in: the size of a page of a file of huge pages.
+    public var blockBytes: UInt32 = 4096
 
     /// The type in `mode`.
     public var kind: Kind {
@@ -242,7 +244,7 @@ public enum Files {
             device: UInt64(words[34]) << 32 | UInt64(words[35]), inode: long(8), mode: words[7] & 0xffff,
             links: words[4], uid: words[5], gid: words[6], sizeBytes: long(10),
             specialDevice: UInt64(words[32]) << 32 | UInt64(words[33]),
-            modifiedNanoseconds: Int64(bitPattern: long(28)) &* 1_000_000_000 &+ Int64(words[30]))
+            modifiedNanoseconds: Int64(bitPattern: long(28)) &* 1_000_000_000 &+ Int64(words[30]), blockBytes: words[1])
     }
 
     /// The type of the file system that holds a path: `f_type` of statfs(2), a number from `linux/magic.h`.
@@ -335,8 +337,12 @@ public enum Files {
     }
 
     /// memfd_create(2), close-on-exec, sealing allowed.
-    public static func memfd(_ name: String) throws(LinuxError) -> Int32 {
-        let answer = withPath(name) { Kernel.attempt(.memfd_create, $0, 3) }
+    ///
+    /// - Parameter hugePageShift: Binary logarithm of the size of its huge pages; 0 for ordinary pages.
+    public static func memfd(_ name: String, hugePageShift: UInt32 = 0) throws(LinuxError) -> Int32 {
+        // MFD_CLOEXEC | MFD_ALLOW_SEALING, MFD_HUGETLB and the size above it
+        let flags: UInt64 = hugePageShift == 0 ? 3 : 7 | UInt64(hugePageShift) << 26
+        let answer = withPath(name) { Kernel.attempt(.memfd_create, $0, flags) }
         try self.path("memfd_create", name, answer)
         return Int32(answer)
     }

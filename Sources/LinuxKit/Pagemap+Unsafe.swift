@@ -15,7 +15,7 @@ public struct PagemapEntry: Sendable, Hashable {
     public var isSoftDirty: Bool { rawValue >> 55 & 1 != 0 }
     /// Private memory that holds something: what a dump must carry of a private mapping. In a private file mapping this is
     /// true exactly for the copied pages.
-    public var isPrivateContent: Bool { (isPresent || isSwapped) && !isFilePage }
+    public var isPrivateContent: Bool { (isPresent || isSwapped) && !isFilePage && !isGuard }
 }
 
 /// `/proc/PID/pagemap`, open. Close with ``close()``.

@@ -21,6 +21,8 @@ public struct Mapping: Sendable, Hashable {
     public var flags: Set<String> = []
     /// Size of the pages that back it, in bytes; 0 when read from maps.
     public var kernelPageBytes: UInt64 = 0
+    /// Whether some of its pages are transparent huge ones.
+    public var hasHugePages = false
     /// Memory protection key; 0 for none.
     public var protectionKey = 0
 
@@ -47,6 +49,8 @@ public enum ProcParser {
                 if words[0].elementsEqual("VmFlags:".utf8) {
                     mappings[mappings.count - 1].flags = Set(
                         words.dropFirst().map { String(decoding: $0, as: UTF8.self) })
+                } else if words[0].elementsEqual("AnonHugePages:".utf8), words.count > 1 {
+                    mappings[mappings.count - 1].hasHugePages = !words[1].elementsEqual("0".utf8)
                 } else if words[0].elementsEqual("ProtectionKey:".utf8), words.count > 1 {
                     mappings[mappings.count - 1].protectionKey = Int(String(decoding: words[1], as: UTF8.self)) ?? 0
                 } else if words[0].elementsEqual("KernelPageSize:".utf8), words.count > 1 {

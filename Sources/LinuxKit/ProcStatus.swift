@@ -31,6 +31,8 @@ public struct TaskStatus: Sendable, Hashable {
     /// 0 none, 1 strict, 2 filter.
     public var seccomp: Int
     public var threads: Int
+    /// Memory that the process has locked (VmLck), in KiB.
+    public var lockedKibibytes: UInt64 = 0
 }
 
 extension ProcParser {
@@ -81,7 +83,8 @@ extension ProcParser {
             capabilitiesInheritable: try mask("CapInh"), capabilitiesPermitted: try mask("CapPrm"),
             capabilitiesEffective: try mask("CapEff"), capabilitiesBounding: try mask("CapBnd"),
             capabilitiesAmbient: try mask("CapAmb"), noNewPrivileges: try number("NoNewPrivs", Int.self) != 0,
-            seccomp: fields["Seccomp"].flatMap { Int($0) } ?? 0, threads: try number("Threads", Int.self))
+            seccomp: fields["Seccomp"].flatMap { Int($0) } ?? 0, threads: try number("Threads", Int.self),
+            lockedKibibytes: fields["VmLck"].flatMap { UInt64($0.prefix { $0 != " " }) } ?? 0)
     }
 
     private static func comm(_ fields: [Substring: Substring]) -> Substring { fields["Name"] ?? "" }

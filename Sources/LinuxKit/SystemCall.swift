@@ -27,6 +27,7 @@ public enum SystemCall: UInt64, Sendable {
     case madvise = 28
     case shmget = 29
     case shmat = 30
+    case shmctl = 31
     case dup = 32
     case dup2 = 33
     case pause = 34
@@ -56,6 +57,13 @@ public enum SystemCall: UInt64, Sendable {
     case wait4 = 61
     case kill = 62
     case uname = 63
+    case semget = 64
+    case semctl = 66
+    case shmdt = 67
+    case msgget = 68
+    case msgsnd = 69
+    case msgrcv = 70
+    case msgctl = 71
     case fcntl = 72
     case flock = 73
     case fsync = 74
@@ -115,6 +123,7 @@ public enum SystemCall: UInt64, Sendable {
     case sched_getscheduler = 145
     case mlock = 149
     case munlock = 150
+    case mlockall = 151
     case pivot_root = 155
     case prctl = 157
     case arch_prctl = 158
@@ -202,6 +211,7 @@ public enum SystemCall: UInt64, Sendable {
     case execveat = 322
     case userfaultfd = 323
     case membarrier = 324
+    case mlock2 = 325
     case copy_file_range = 326
     case statx = 332
     case rseq = 334

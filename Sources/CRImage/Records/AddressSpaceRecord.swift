@@ -23,6 +23,12 @@ public struct AddressSpaceRecord: ImageValue {
     public var dumpable: UInt32 = 1
     /// PR_GET_THP_DISABLE.
     public var hugePagesDisabled = false
+    /// Whether some of its pages were transparent huge ones; if not, restore makes none while it fills the memory.
+    public var hasHugePages = false
+    /// mlockall(2) for mappings to come: MCL_FUTURE 2, MCL_ONFAULT 4; 0 for none.
+    public var futureLock: UInt32 = 0
+    /// Guard pages (MADV_GUARD_INSTALL): pairs of start and end, ascending.
+    public var guards: [UInt64] = []
     /// Ascending, without overlap. Special mappings of the kernel (`[vdso]`, `[vvar]`) are among them, `[vsyscall]` not.
     public var vmas: [VMAValue] = []
 
@@ -45,6 +51,9 @@ public struct AddressSpaceRecord: ImageValue {
         try fields.number("executable", &executable)
         try fields.number("dumpable", &dumpable)
         try fields.flag("hugePagesDisabled", &hugePagesDisabled)
+        try fields.flag("hasHugePages", &hasHugePages)
+        try fields.number("futureLock", &futureLock)
+        try fields.words("guards", &guards)
         try fields.list("vmas", &vmas)
     }
 }
@@ -93,6 +102,10 @@ public struct VMAValue: ImageValue {
         public static let randomReads = Flags(rawValue: 1024)
         /// A shared mapping that may be made writable (`mw`): its file must be opened for writing.
         public static let mayWrite = Flags(rawValue: 2048)
+        /// `dp`: MAP_DROPPABLE; the kernel may take its pages at any time, so none of them is in the image.
+        public static let droppable = Flags(rawValue: 4096)
+        /// `lf`: mlock2(2) with MLOCK_ONFAULT.
+        public static let lockedOnFault = Flags(rawValue: 8192)
     }
 
     public var start: UInt64 = 0
@@ -106,6 +119,8 @@ public struct VMAValue: ImageValue {
     public var fileOffset: UInt64 = 0
     /// Name of anonymous memory (PR_SET_VMA_ANON_NAME); empty for none.
     public var name = ""
+    /// Binary logarithm of the size of its huge pages (MAP_HUGETLB); 0 for ordinary pages.
+    public var hugePageShift: UInt32 = 0
 
     public init() {}
 
@@ -120,5 +135,6 @@ public struct VMAValue: ImageValue {
         try fields.number("inode", &inode)
         try fields.hex("fileOffset", &fileOffset)
         try fields.text("name", &name)
+        try fields.number("hugePageShift", &hugePageShift)
     }
 }

@@ -33,6 +33,8 @@ public struct InodeRecord: ImageValue {
     public var buildID: [UInt8] = []
     /// F_GET_SEALS of a memfd.
     public var seals: UInt32 = 0
+    /// Of a memfd or shared memory: binary logarithm of the size of its huge pages; 0 for ordinary pages.
+    public var hugePageShift: UInt32 = 0
     /// Whether the workload can change the file (open for writing, or mapped shared and writable): then size and time
     /// may go on changing between dump and restore, and only a smaller size is a difference.
     public var isWritten = false
@@ -51,6 +53,7 @@ public struct InodeRecord: ImageValue {
         try fields.hex("device", &device)
         try fields.bytes("buildID", &buildID)
         try fields.number("seals", &seals)
+        try fields.number("hugePageShift", &hugePageShift)
         try fields.flag("isWritten", &isWritten)
     }
 }
