@@ -16,8 +16,11 @@ public struct NetlinkMessage: Sendable {
     }
 
     /// Adds an attribute.
-    public mutating func add(_ type: UInt16, _ payload: [UInt8]) {
-        bytes += Self.attribute(type, payload)
+    public mutating func add(_ type: UInt16, _ payload: [UInt8]) { add(raw: Self.attribute(type, payload)) }
+
+    /// Adds an attribute that ``attribute(_:_:)`` or one of its sisters has made.
+    public mutating func add(raw attribute: [UInt8]) {
+        bytes += attribute
         close()
     }
 
@@ -60,6 +63,8 @@ public struct NetlinkSocket: Sendable {
     /// - Parameter family: NETLINK_SOCK_DIAG 4, NETLINK_NETFILTER 12.
     public init(family: Int32) throws(LinuxError) {
         fd = try SocketCalls.create(family: 16, type: 3, protocol: family)
+        // SO_RCVTIMEO: an answer that never comes must not hold up frozen tasks for ever.
+        try? SocketCalls.setOption(fd, 1, 20, NetlinkMessage.number(UInt64(5)) + NetlinkMessage.number(UInt64(0)))
     }
 
     public func close() { Files.close(fd) }
