@@ -81,7 +81,12 @@ public enum Dump {
                 pid: options.pid, tasks: tree.tasks.count, processes: tree.processes.count, pages: written.pages,
                 imageBytes: written.bytes, milliseconds: [:])
             // From here on there is no way back: the image is whole.
-            if options.leaveRunning { tree.release() } else { try tree.kill() }
+            if options.leaveRunning {
+                tree.release()
+            } else {
+                collector.disownChildren()
+                try tree.kill()
+            }
             clock.end("end")
             report.milliseconds = clock.phases
             report.milliseconds["frozen"] = clock.phases.values.reduce(0, +)

@@ -36,6 +36,7 @@ extension DumpCollector {
                 // Even after SIGTERM the task gets its registers back first.
                 remote.wakeups = 0
                 try remote.park()
+                tree.send(remote.deferredSignals, to: process.pid)
                 if failure != nil { break }
             }
         } catch {
@@ -70,6 +71,16 @@ extension DumpCollector {
         space.hugePagesDisabled = try remote.call(.prctl, 42, doing: "ask for huge pages") != 0
         space.programBreak = try remote.call(.brk, 0, doing: "read the program break")
         record.timers = try posixTimers(remote, process, scratch)
+        for child in tree.processes where child.groupStopSignal != 0 && child.parent == process.pid {
+            try remote.write(words: [0, 0], at: scratch)
+            // P_PID; WNOHANG|WSTOPPED|WNOWAIT: the report stays where it is.
+            let status = try remote.attempt(
+                .waitid, [1, UInt64(inner(child.pid)), scratch, 1 | 2 | 0x0100_0000, 0])
+            // si_signo is 0 when there is nothing to report.
+            if Kernel.errno(of: status) == nil, try remote.read(at: scratch, count: 4).half(at: 0) == 0 {
+                reportedStops.insert(child.pid)
+            }
+        }
         if let signalTable { contents.signalTables.append(try actions(remote, process, scratch, signalTable)) }
     }
 

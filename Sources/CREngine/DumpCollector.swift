@@ -46,6 +46,8 @@ final class DumpCollector {
     var epolls: [(file: Int, process: Int32, fd: Int32, targets: [DescriptorInfo.EpollTarget])] = []
     /// Where each process sees `/`.
     var roots: [Int32: String] = [:]
+    /// Stopped processes whose parents know it already.
+    var reportedStops: Set<Int32> = []
     /// Outer TID to the TID in the workload's PID namespace.
     var innerTids: [Int32: Int32] = [:]
 
@@ -139,6 +141,7 @@ final class DumpCollector {
             return
         }
         record.stopSignal = process.groupStopSignal
+        record.stopIsReported = reportedStops.contains(pid)
         record.limits = try EngineError.wrap("read the limits", task: pid) { () throws(LinuxError) in
             try Limits.all(of: pid)
         }.map { LimitValue(soft: $0.soft, hard: $0.hard) }

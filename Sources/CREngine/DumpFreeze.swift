@@ -62,10 +62,7 @@ final class FrozenTree {
             processes.append(process)
             // The whole process stands still, so its list of children can only lose members now.
             for task in process.tasks {
-                let children = try EngineError.wrap("list the children", task: task) { () throws(LinuxError) in
-                    try Procfs.children(of: task, in: pid)
-                }
-                for child in children where known.insert(child).inserted { order.append(child) }
+                for child in try children(of: task, in: pid) where known.insert(child).inserted { order.append(child) }
             }
         }
         // Parents that were still running while an earlier sibling was being stopped cannot exist: a process's children are
@@ -76,8 +73,7 @@ final class FrozenTree {
             again = false
             for process in processes {
                 for task in process.tasks {
-                    let children = (try? Procfs.children(of: task, in: process.pid)) ?? []
-                    for child in children where known.insert(child).inserted {
+                    for child in try children(of: task, in: process.pid) where known.insert(child).inserted {
                         if let found = try freeze(process: child, isRoot: false) { processes.append(found) }
                         again = true
                     }
@@ -87,6 +83,26 @@ final class FrozenTree {
         for position in processes.indices {
             // A child that ended meanwhile is a zombie now; its parent cannot have waited for it.
             processes[position].parent = try parent(of: processes[position].pid)
+        }
+    }
+
+    /// The children of one task; none when it is gone.
+    private func children(of task: Int32, in pid: Int32) throws(EngineError) -> [Int32] {
+        do {
+            return try Procfs.children(of: task, in: pid)
+        } catch {
+            guard error.errno == .noEntry || error.errno == .noProcess else {
+                throw .system(error, task: task, doing: "list the children")
+            }
+            // Without CONFIG_PROC_CHILDREN the file is missing for every task. Then all processes are asked for their
+            // parent, once for each process of the tree.
+            let own = Int32(Kernel.attempt(.getpid))
+            guard (try? Procfs.children(of: own, in: own)) == nil, task == pid else { return [] }
+            return try EngineError.wrap("list the children", task: task) { () throws(LinuxError) in
+                try Files.names(in: "/proc").compactMap { Int32($0) }.filter {
+                    (try? Procfs.stat($0))?.parent == pid
+                }
+            }
         }
     }
 
@@ -157,7 +173,7 @@ final class FrozenTree {
         do {
             try Ptrace.seize(task, .markSystemCallStops)
         } catch {
-            if error.errno == .noProcess { return hasEnded(task, of: pid) }
+            if error.errno == .noProcess { return false }
             // EPERM also comes for a task that is ending.
             if error.errno == .notPermitted, hasEnded(task, of: pid) { return false }
             throw .system(error, task: task, doing: "stop the task")
@@ -168,7 +184,7 @@ final class FrozenTree {
         do {
             try Ptrace.interrupt(task)
             while true {
-                switch try Wait.wait(for: task, deadline: deadline, wakeups: wakeups).status {
+                switch try status(of: task, deadline) {
                 case .stopped(let signal, event: 128, _):
                     // PTRACE_EVENT_STOP: SIGTRAP for our interrupt, the stop signal in a group stop.
                     if signal != Signals.trap { stopSignal[task] = signal }
@@ -189,12 +205,45 @@ final class FrozenTree {
                 return false
             }
             if case .deadline = error {
+                if waitsForVfork(task) {
+                    throw .refused(
+                        .unsupported(
+                            task: task, object: "vfork in flight",
+                            "it waits for a child that borrows its memory to execute a program or to end; dump it after"
+                        ))
+                }
                 throw .refused(
                     .unsupported(
                         task: task, object: "task \(task)",
                         "it does not stop within \(stopSeconds) s: it waits in the kernel without being interruptible"))
             }
             throw Self.interruption(wakeups) ?? .system(error, task: task, doing: "stop the task")
+        }
+    }
+
+    /// Waits for a task's next stop. A child that vfork(2) made may run on and let its parent go: parents come first; one
+    /// that does not within a second is not waited for any longer.
+    private func status(of task: Int32, _ deadline: Deadline) throws(LinuxError) -> WaitStatus {
+        do {
+            return try Wait.wait(for: task, deadline: Deadline(seconds: min(1, stopSeconds)), wakeups: wakeups).status
+        } catch {
+            guard case .deadline = error, !waitsForVfork(task) else { throw error }
+        }
+        return try Wait.wait(for: task, deadline: deadline, wakeups: wakeups).status
+    }
+
+    private func waitsForVfork(_ task: Int32) -> Bool {
+        guard let text = try? Files.text(of: "/proc/\(task)/syscall") else { return false }
+        let words = text.split(separator: " ").map { $0.hasPrefix("0x") ? $0.dropFirst(2) : $0 }
+        guard words.count > 1, let first = UInt64(words[1], radix: 16) else { return false }
+        let vfork: UInt64 = 0x4000  // CLONE_VFORK
+        switch words[0] {
+        case "58": return true  // vfork
+        case "56": return first & vfork != 0  // clone
+        case "435":  // clone3: the flags come first in its argument
+            guard let flags = try? RemoteMemory.read(task, at: first, count: 8) else { return false }
+            return flags.word(at: 0) & vfork != 0
+        default: return false
         }
     }
 
@@ -229,24 +278,38 @@ final class FrozenTree {
     }
 
     /// Kills every process of the tree and waits until all are gone.
+    ///
+    /// Children go before their parents. Where a parent was told to ignore SIGCHLD its children vanish at once, so that
+    /// their PIDs are free again whatever adopts orphans here.
     func kill() throws(EngineError) {
-        for process in processes where !process.isZombie { try? Signals.send(Signals.kill, to: process.pid) }
+        var depth: [Int32: Int] = [:]
+        var levels: [[Process]] = []
+        for process in processes {
+            let level = (depth[process.parent] ?? -1) + 1
+            depth[process.pid] = level
+            while levels.count <= level { levels.append([]) }
+            levels[level].append(process)
+        }
         let deadline = Deadline(seconds: 30)
-        // A leader reports its end only after the other threads of its process were reaped.
-        for task in seized.sorted(by: { a, b in !isLeader(a) && isLeader(b) }) {
-            while true {
-                do {
-                    let status = try Wait.wait(for: task, deadline: deadline).status
-                    if status.isEnd { break }
-                } catch {
-                    if error.errno == .noChild { break }
-                    throw .system(error, task: task, doing: "wait for its end")
-                }
+        for level in levels.reversed() {
+            for process in level where !process.isZombie { try? Signals.send(Signals.kill, to: process.pid) }
+            for process in level {
+                // A leader reports its end only after the other threads of its process were reaped.
+                for task in process.tasks.reversed() { try awaitEnd(task, deadline) }
             }
         }
         seized = []
         seizedSet = []
     }
 
-    private func isLeader(_ task: Int32) -> Bool { processes.contains { $0.pid == task } }
+    private func awaitEnd(_ task: Int32, _ deadline: Deadline) throws(EngineError) {
+        while true {
+            do {
+                if try Wait.wait(for: task, deadline: deadline).status.isEnd { return }
+            } catch {
+                if error.errno == .noChild { return }
+                throw .system(error, task: task, doing: "wait for its end")
+            }
+        }
+    }
 }

@@ -161,15 +161,10 @@ final class RestoreSession {
         notes += vdso.notes
         end("pages")
         try tree.endZombies()
+        // Before signal actions and pending signals are set: ends and stops of children are reported to the stubs.
+        notes += try tree.stopProcesses(contents)
         for record in live { try tree.createThreads(of: record.pid) }
-        // Stopped ones go first, children before parents: their stop is reported to the parent, which as a stub can still
-        // throw the report away, and nobody runs before they stand still.
-        for record in live.reversed() where record.stopSignal != 0 {
-            try setUp(tree, record, contents)
-            try arm(tree, record)
-            try stop(tree, record, contents)
-        }
-        for record in live where record.stopSignal == 0 { try setUp(tree, record, contents) }
+        for record in live { try setUp(tree, record, contents) }
         end("state")
         try letGo(tree, files, live, contents)
         end("resume")
@@ -264,18 +259,15 @@ final class RestoreSession {
         try stub.remote.park()
     }
 
-    /// Lets a process go into its job-control stop, and waits until it stands.
-    private func stop(
-        _ tree: RestoreTree, _ record: ProcessRecord, _ contents: ImageContents
-    ) throws(EngineError) {
-        let tasks = contents.tasks.filter { $0.process == record.pid }.map { tree.outer($0.tid) }
-        try EngineError.wrap("stop the process", task: record.pid) { () throws(LinuxError) in
-            try Signals.send(Signals.stop, to: tree.outer(record.pid))
+    /// Lets the stopped processes fall back into their stop, and waits until they stand: nobody runs before.
+    private func letStand(_ tree: RestoreTree, _ pids: Set<Int32>, _ contents: ImageContents) throws(EngineError) {
+        let tasks = contents.tasks.filter { pids.contains($0.process) }.map { tree.outer($0.tid) }
+        try EngineError.wrap("let the stopped processes stand") { () throws(LinuxError) in
             for task in tasks { try Ptrace.detach(task) }
             let deadline = Deadline(seconds: 10)
             while try !Self.areStopped(tasks) {
                 if deadline.remainingNanoseconds == 0 {
-                    throw .deadline("process \(record.pid) to stop", seconds: deadline.seconds)
+                    throw .deadline("the stopped processes to stand", seconds: deadline.seconds)
                 }
                 // Nobody tells a process that is not the parent; SIGCHLD of others only makes it look sooner.
                 _ = Signals.take(Signals.mask([Signals.child]), timeoutNanoseconds: 1_000_000)
@@ -293,12 +285,13 @@ final class RestoreSession {
         _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ contents: ImageContents
     ) throws(EngineError) {
         let running = live.filter { $0.stopSignal == 0 }
-        for record in running { try arm(tree, record) }
+        for record in live { try arm(tree, record) }
         try files.arm { tree.outer($0) }
         if let first = tree.namespaceInit {
             try RestoreInit.start(first, root: contents.header.root, detach: options.detach)
         }
         files.close()
+        try letStand(tree, Set(live.filter { $0.stopSignal != 0 }.map(\.pid)), contents)
         let pids = Set(running.map(\.pid))
         for task in contents.tasks.reversed() where pids.contains(task.process) {
             // An error means that the task has been killed meanwhile.

@@ -255,10 +255,15 @@ struct RestorePreflight {
 
     private func identifiers() throws(EngineError) {
         let wanted = contents.processes.map(\.pid) + contents.tasks.map(\.tid)
+        // Whoever adopted the zombies of the dump may need a moment to reap them.
+        let patience = Deadline(seconds: 2)
         for tid in wanted {
             // Signal 0 only asks; a thread's TID answers too.
-            let answer = Kernel.attempt(.kill, RestoreStub.word(tid), 0)
-            if Kernel.errno(of: answer) != .noProcess {
+            while Kernel.errno(of: Kernel.attempt(.kill, RestoreStub.word(tid), 0)) != .noProcess {
+                if patience.remainingNanoseconds > 0, let stat = try? Procfs.stat(tid), "ZX".contains(stat.state) {
+                    _ = Signals.take(Signals.mask([Signals.child]), timeoutNanoseconds: 2_000_000)
+                    continue
+                }
                 throw .busy(
                     "PID \(tid) is in use", task: tid, next: "end what uses it, or restore with --new-pid-namespace")
             }

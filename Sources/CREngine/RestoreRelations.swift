@@ -65,8 +65,6 @@ struct RelationPlan: Hashable {
                 // A group of the outside is the one that the engine's own process is in.
                 if outside.contains(process.session) { continue }
                 if held[group] == nil {
-                    // Only a live process can fork.
-                    guard !process.isZombie else { continue }
                     held[group] = process.pid
                     steps.append(.hold(group: group, by: process.pid))
                 }

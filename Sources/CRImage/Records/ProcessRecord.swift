@@ -13,6 +13,8 @@ public struct ProcessRecord: ImageValue {
     public var exitStatus: Int32 = 0
     /// The job-control signal that stopped it; 0 when it runs.
     public var stopSignal: Int32 = 0
+    /// Whether its parent has already been told of that stop by wait4(2).
+    public var stopIsReported = false
     /// Number of its ``AddressSpaceRecord``.
     public var addressSpace: UInt32 = 0
     /// Number of its ``FileTableRecord``.
@@ -46,6 +48,7 @@ public struct ProcessRecord: ImageValue {
         try fields.flag("isZombie", &isZombie)
         try fields.number("exitStatus", &exitStatus)
         try fields.number("stopSignal", &stopSignal)
+        try fields.flag("stopIsReported", &stopIsReported)
         try fields.number("addressSpace", &addressSpace)
         try fields.number("fileTable", &fileTable)
         try fields.number("fileSystem", &fileSystem)
