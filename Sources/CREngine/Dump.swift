@@ -73,6 +73,7 @@ public enum Dump {
             clock.end("freeze")
             try collector.collect()
             collector.contents.header = header(options, fingerprint, root: collector.inner(options.pid))
+            try collector.findInherited()
             try check(collector.contents)
             clock.end("collect")
             let written = try write(collector, to: output, wakeups, place: place)
@@ -148,6 +149,9 @@ public enum Dump {
                 try writer.endMetadata()
             } catch {
                 throw .image(error)
+            }
+            for space in collector.spaces where !space.early.isEmpty {
+                try pages.write(space, early: true, to: &writer)
             }
             for space in collector.spaces { try pages.write(space, to: &writer) }
             for content in collector.contentFiles { try pages.write(content, to: &writer) }

@@ -21,6 +21,10 @@ final class DumpCollector {
         var number: UInt32
         var process: Int32
         var vmas: [VMAValue]
+        /// Pages that children share; they go into the image before all others.
+        var early = RangeList()
+        /// ``early``, and what it shares with its parent.
+        var notLate = RangeList()
     }
 
     let tree: FrozenTree

@@ -11,6 +11,7 @@ final class DumpPages {
     private let buffer: UnsafeMutableRawBufferPointer
     private var ranges: [RemoteMemory.Range] = []
     private var filled = 0
+    private var isEarly = false
     private let checkInterruption: () throws(EngineError) -> Void
     /// Pages written.
     private(set) var count = 0
@@ -23,9 +24,13 @@ final class DumpPages {
 
     deinit { buffer.deallocate() }
 
-    /// Writes the pages of one address space.
-    func write<Sink: ImageSink>(_ space: DumpCollector.Space, to writer: inout ImageWriter<Sink>) throws(DumpFailure) {
+    /// Writes the pages of one address space: those that children share, or the others.
+    func write<Sink: ImageSink>(
+        _ space: DumpCollector.Space, early: Bool = false, to writer: inout ImageWriter<Sink>
+    ) throws(DumpFailure) {
         let process = space.process
+        isEarly = early
+        defer { isEarly = false }
         let pagemap: Pagemap
         let memory: Int32
         do throws(LinuxError) {
@@ -51,7 +56,12 @@ final class DumpPages {
                 do throws(EngineError) { try checkInterruption() } catch { throw .engine(error) }
                 let pages = min(Int((vma.end - address) / UInt64(Self.pageBytes)), 65536)
                 try select(vma, from: address, pages: pages, pagemap, process) { range throws(DumpFailure) in
-                    try add(range, vma, space, direct: direct, memory: memory, to: &writer)
+                    let all = range.start..<range.start + UInt64(range.count)
+                    let wanted = early ? space.early : space.notLate
+                    for part in wanted.parts(of: all, inside: early) {
+                        let part = RemoteMemory.Range(start: part.lowerBound, count: part.count)
+                        try add(part, vma, space, direct: direct, memory: memory, to: &writer)
+                    }
                 }
                 address += UInt64(pages * Self.pageBytes)
             }
@@ -155,7 +165,8 @@ final class DumpPages {
             guard end > first else { return }
             do throws(ImageError) {
                 try writer.pages(
-                    of: target, at: start + UInt64(first), UnsafeRawBufferPointer(rebasing: bytes[first..<end]))
+                    of: target, at: start + UInt64(first), UnsafeRawBufferPointer(rebasing: bytes[first..<end]),
+                    isInherited: isEarly)
             } catch {
                 throw .image(error)
             }

@@ -125,22 +125,21 @@ final class RestoreSession {
         _ tree: RestoreTree, _ plan: RelationPlan, _ files: RestoreFiles, _ contents: ImageContents,
         _ reader: inout Reader
     ) throws(EngineError) {
-        try tree.create(plan) { (root) throws(EngineError) in try watch(root, files, contents) }
+        var spaces: RestoreSpaces?
+        try tree.create(plan) { (root) throws(EngineError) in
+            try watch(root, files, contents)
+            let made = RestoreSpaces(contents, plan, tree, files)
+            try made.build(root)
+            spaces = made
+        } beforeFork: { () throws(EngineError) in
+            if let spaces { try fillEarly(spaces, &reader) }
+        } born: { (stub) throws(EngineError) in
+            try spaces?.build(stub)
+        }
+        guard let spaces else { throw .image("processes", why: "the root is missing") }
         try files.finishSockets()
         end("tasks")
         let live = contents.processes.filter { !$0.isZombie }
-        let vdso = RestoreVdso(contents, specials: tree.specials)
-        var memories: [Int32: RestoreMemory] = [:]
-        for record in live {
-            guard let stub = tree.processes[record.pid],
-                let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace })
-            else { throw .image("process \(record.pid)", why: "its address space is missing") }
-            var memory = RestoreMemory(
-                stub: stub, space: space, files: files, specials: tree.specials,
-                movesVdso: vdso.canMove(space.number))
-            try memory.build()
-            memories[record.pid] = memory
-        }
         end("memory")
         // All spaces are mapped: nobody needs the engine's descriptors any more.
         var filled: Set<UInt32> = []
@@ -151,14 +150,12 @@ final class RestoreSession {
             if filled.insert(record.fileTable).inserted { try process.fillTable(files) }
         }
         end("descriptors")
-        try fillPages(tree, files, contents, vdso, &reader)
+        try fillPages(spaces, &reader)
         for record in live {
-            try vdso.finish(record, tree)
-            try memories[record.pid]?.finish()
-            notes += memories[record.pid]?.notes ?? []
+            try spaces.finish(record)
         }
         try files.seal()
-        notes += vdso.notes
+        notes += spaces.notes
         end("pages")
         try tree.endZombies()
         // Before signal actions and pending signals are set: ends and stops of children are reported to the stubs.
@@ -189,28 +186,45 @@ final class RestoreSession {
         }
     }
 
-    private func fillPages(
-        _ tree: RestoreTree, _ files: RestoreFiles, _ contents: ImageContents, _ vdso: RestoreVdso,
-        _ reader: inout Reader
-    ) throws(EngineError) {
-        let pages = RestorePages(
-            contents, tree: tree, files: files,
-            skipsVdso: Set(contents.addressSpaces.map(\.number).filter { vdso.canMove($0) }))
-        while true {
-            if let error = FrozenTree.interruption(options.wakeups) { throw error }
-            guard let run = try image({ () throws(ImageError) in try reader.nextPages() }) else { break }
-            vdso.keep(run, reader)
-            let failure = reader.withPageBytes { bytes -> EngineError? in
-                do throws(EngineError) {
-                    try pages.put(run, bytes)
-                    return nil
-                } catch {
-                    return error
-                }
+    /// A run that was read and could not be used yet.
+    private var waiting: PageRun?
+
+    /// Fills in what children inherit, as far as its owners are there.
+    private func fillEarly(_ spaces: RestoreSpaces, _ reader: inout Reader) throws(EngineError) {
+        while let run = try nextRun(&reader) {
+            guard run.isInherited, spaces.isBuilt(run.target) else {
+                waiting = run
+                return
             }
-            if let failure { throw failure }
+            try put(run, spaces, reader)
         }
-        pageCount = pages.pageCount
+    }
+
+    private func fillPages(_ spaces: RestoreSpaces, _ reader: inout Reader) throws(EngineError) {
+        while let run = try nextRun(&reader) { try put(run, spaces, reader) }
+        pageCount = spaces.pages.pageCount
+    }
+
+    private func nextRun(_ reader: inout Reader) throws(EngineError) -> PageRun? {
+        if let error = FrozenTree.interruption(options.wakeups) { throw error }
+        if let run = waiting {
+            waiting = nil
+            return run
+        }
+        return try image { () throws(ImageError) in try reader.nextPages() }
+    }
+
+    private func put(_ run: PageRun, _ spaces: RestoreSpaces, _ reader: Reader) throws(EngineError) {
+        spaces.vdso.keep(run, reader)
+        let failure = reader.withPageBytes { bytes -> EngineError? in
+            do throws(EngineError) {
+                try spaces.pages.put(run, bytes)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let failure { throw failure }
     }
 
     private func setUp(

@@ -34,28 +34,32 @@ struct RestoreMemory {
     }
 
     mutating func build() throws(EngineError) {
-        // The vDSO reads its data relative to itself, so both keep their distance.
-        if let first = specials.first {
-            for special in specials {
-                let target = stub.area.parking + (special.start - first.start)
-                try move(special.start, special.sizeBytes, to: target)
-            }
-        }
+        if let first = specials.first { try moveSpecials(from: first.start, to: stub.area.parking) }
         try stub.call(.munmap, [0, stub.area.start], doing: "unmap the stub's memory")
         try stub.call(
             .munmap, [stub.area.end, Self.userEnd - stub.area.end], doing: "unmap the stub's memory")
         // Pages that were small shall not come back huge.
         if avoidsHugePages { try stub.call(.prctl, [41, 1, 0, 0, 0], doing: "disable huge pages") }
-        for vma in space.vmas { try map(vma) }
-        if movesVdso, let first = specials.first,
-            let start = space.vmas.first(where: { $0.kind == .vdso || $0.kind == .vvar })?.start
-        {
-            for special in specials {
-                let offset = special.start - first.start
-                try move(stub.area.parking + offset, special.sizeBytes, to: start + offset)
-            }
+        for vma in space.vmas {
+            try map(vma, vma.start..<vma.end)
+            try advise(vma)
         }
+        if let home = vdsoHome { try moveSpecials(from: stub.area.parking, to: home) }
         try setMarks()
+    }
+
+    /// Where this kernel's vDSO and its data belong; `nil` where they stay parked.
+    var vdsoHome: UInt64? {
+        movesVdso ? space.vmas.first { $0.kind == .vdso || $0.kind == .vvar }?.start : nil
+    }
+
+    /// The vDSO reads its data relative to itself, so both keep their distance.
+    func moveSpecials(from: UInt64, to target: UInt64) throws(EngineError) {
+        guard let first = specials.first, from != target else { return }
+        for special in specials {
+            let offset = special.start - first.start
+            try move(from + offset, special.sizeBytes, to: target + offset)
+        }
     }
 
     private func move(_ from: UInt64, _ count: UInt64, to target: UInt64) throws(EngineError) {
@@ -63,9 +67,10 @@ struct RestoreMemory {
         try stub.call(.mremap, [from, count, count, 3, target], doing: "move the kernel's vDSO")
     }
 
-    private mutating func map(_ vma: VMAValue) throws(EngineError) {
-        let length = vma.end - vma.start
-        let place = "map 0x\(String(vma.start, radix: 16))-0x\(String(vma.end, radix: 16))"
+    /// Maps a part of a VMA.
+    mutating func map(_ vma: VMAValue, _ range: Range<UInt64>) throws(EngineError) {
+        let length = range.upperBound - range.lowerBound
+        let place = "map 0x\(String(range.lowerBound, radix: 16))-0x\(String(range.upperBound, radix: 16))"
         var flags = Self.fixedNoReplace
         var fd = UInt64.max
         switch vma.kind {
@@ -89,9 +94,21 @@ struct RestoreMemory {
         if vma.flags.contains(.growsDown) { flags |= 0x100 }
         if vma.flags.contains(.noReserve) { flags |= 0x4000 }
         let address = try stub.call(
-            .mmap, [vma.start, length, UInt64(vma.protection), flags, fd, vma.fileOffset], doing: place)
+            .mmap,
+            [
+                range.lowerBound, length, UInt64(vma.protection), flags, fd,
+                vma.fileOffset &+ (range.lowerBound - vma.start),
+            ], doing: place)
         // Kernels before 4.17 take the address as a hint.
-        guard address == vma.start else { throw .derailed(task: stub.tid, "\(place): the kernel took another address") }
+        guard address == range.lowerBound else {
+            throw .derailed(task: stub.tid, "\(place): the kernel took another address")
+        }
+    }
+
+    /// Puts the marks of madvise(2) on a mapped VMA, and its name.
+    mutating func advise(_ vma: VMAValue) throws(EngineError) {
+        let length = vma.end - vma.start
+        if vma.kind == .vdso || vma.kind == .vvar { return }
         for (flag, advice) in [
             (VMAValue.Flags.dontFork, UInt64(10)), (.dontDump, 16), (.wipeOnFork, 18), (.mergeable, 12),
             (.hugePages, 14), (.noHugePages, 15), (.sequentialReads, 2), (.randomReads, 1),
@@ -107,7 +124,7 @@ struct RestoreMemory {
         }
     }
 
-    private var avoidsHugePages: Bool {
+    var avoidsHugePages: Bool {
         !space.hasHugePages && !space.hugePagesDisabled
             && (Self.hugePagesAreUsual || space.vmas.contains { $0.flags.contains(.hugePages) })
     }
@@ -139,7 +156,7 @@ struct RestoreMemory {
     }
 
     /// PR_SET_MM_MAP, which needs no capability but for the program's file.
-    private mutating func setMarks() throws(EngineError) {
+    mutating func setMarks() throws(EngineError) {
         let auxiliary = space.auxiliaryVector
         let vector = try stub.put(words: auxiliary, at: 256)
         let executable = files.inodes[space.executable]

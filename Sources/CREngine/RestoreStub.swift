@@ -26,6 +26,8 @@ final class RestoreStub {
     let outer: Int32
     let remote: RemoteTask
     let area: Area
+    /// What its memory was built from; `nil` while it is still the engine's.
+    var memory: RestoreMemory?
 
     init(tid: Int32, outer: Int32, remote: RemoteTask, area: Area) {
         self.tid = tid

@@ -56,13 +56,29 @@ final class RestoreTree {
     // MARK: Creating
 
     /// Creates all processes, with their sessions and groups.
-    func create(_ plan: RelationPlan, beforeForks: (RestoreStub) throws(EngineError) -> Void) throws(EngineError) {
+    ///
+    /// - Parameters:
+    ///   - beforeForks: Called once, with the root.
+    ///   - beforeFork: Called before each fork: what the child is to find in its memory must be there.
+    ///   - born: Called with each live process but the root, when it is there.
+    func create(
+        _ plan: RelationPlan, beforeForks: (RestoreStub) throws(EngineError) -> Void,
+        beforeFork: () throws(EngineError) -> Void, born: (RestoreStub) throws(EngineError) -> Void
+    ) throws(EngineError) {
         let root = try createRoot()
         processes[contents.header.root] = root
         try beforeForks(root)
         for step in plan.steps {
             if let error = FrozenTree.interruption(wakeups) { throw error }
+            guard case .fork(_, let child) = step else {
+                try perform(step)
+                continue
+            }
+            try beforeFork()
             try perform(step)
+            if contents.processes.first(where: { $0.pid == child })?.isZombie == false {
+                try born(try process(child))
+            }
         }
     }
 
@@ -197,7 +213,9 @@ final class RestoreTree {
         try awaitStop(outer, child)
         let remote = try RemoteTask(task: outer, systemCallAddress: area.code)
         remote.wakeups = wakeups
-        return RestoreStub(tid: child, outer: outer, remote: remote, area: area)
+        let stub = RestoreStub(tid: child, outer: outer, remote: remote, area: area)
+        stub.memory = parent.memory
+        return stub
     }
 
     private func candidates(_ parent: RestoreStub, _ threads: Bool) throws(EngineError) -> [Int32] {

@@ -15,6 +15,12 @@ final class RestoreVdso {
     private(set) var notes: [String] = []
     private var said: Set<String> = []
 
+    /// The notes since the last call.
+    func takeNotes() -> [String] {
+        defer { notes = [] }
+        return notes
+    }
+
     init(_ contents: ImageContents, specials: [Mapping]) {
         self.contents = contents
         self.specials = specials

@@ -117,6 +117,13 @@ extension ImageContents {
         else {
             throw .inconsistent(record: "address space \(space.number)", why: "its guard pages are no ranges of pages")
         }
+        guard space.inherited.count % 2 == 0,
+            zip(space.inherited, space.inherited.dropFirst()).allSatisfy({ $0 < $1 }),
+            space.inherited.allSatisfy({ $0 % page == 0 && $0 <= limit })
+        else {
+            throw .inconsistent(
+                record: "address space \(space.number)", why: "its inherited memory is no ranges of pages")
+        }
         for vma in space.vmas {
             func fail(_ why: String) -> ImageError {
                 .inconsistent(

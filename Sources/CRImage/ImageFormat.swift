@@ -10,7 +10,7 @@ public enum ImageFormat {
     static let preambleBytes = 16
     /// Tag, length, checksum.
     static let blockHeaderBytes = 16
-    /// Target, a reserved word that is 0, start; then the pages.
+    /// Target, 1 for inherited pages or else 0, start; then the pages.
     static let runHeaderBytes = 16
     /// The largest record: an address space with the kernel's default of 65,530 VMAs takes 4 MB.
     public static let maximumRecordBytes = 64 << 20

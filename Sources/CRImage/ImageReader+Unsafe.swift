@@ -6,6 +6,8 @@ public struct PageRun: Sendable, Hashable {
     public var start: UInt64
     /// A multiple of the page size, at least one page.
     public var byteCount: Int
+    /// Whether it must be in place before children of the process are made.
+    public var isInherited = false
 }
 
 /// Reads one image from its start to its end; every block is checked before it is given out.
@@ -131,9 +133,9 @@ public struct ImageReader<Source: ImageSource> {
         }
         let run = PageRun(
             target: payload.number(at: 0, as: UInt32.self), start: payload.number(at: 8, as: UInt64.self),
-            byteCount: count)
+            byteCount: count, isInherited: payload.number(at: 4, as: UInt32.self) == 1)
         let (end, overflow) = run.start.addingReportingOverflow(UInt64(count))
-        guard payload.number(at: 4, as: UInt32.self) == 0, run.start % UInt64(ImageFormat.pageBytes) == 0, !overflow,
+        guard payload.number(at: 4, as: UInt32.self) <= 1, run.start % UInt64(ImageFormat.pageBytes) == 0, !overflow,
             let ranges = spans[run.target], ImageContents.covers(ranges, run.start..<end)
         else {
             throw .misplaced(

@@ -48,8 +48,9 @@ public struct ImageWriter<Sink: ImageSink> {
     ///   - target: Number of the address space or inode that holds them.
     ///   - start: Address or file offset of the first byte; a multiple of the page size.
     ///   - bytes: Whole pages, any number of them.
+    ///   - isInherited: Children of the process share them. Such runs come before all others.
     public mutating func pages(
-        of target: UInt32, at start: UInt64, _ bytes: UnsafeRawBufferPointer
+        of target: UInt32, at start: UInt64, _ bytes: UnsafeRawBufferPointer, isInherited: Bool = false
     ) throws(ImageError) {
         precondition(bytes.count % ImageFormat.pageBytes == 0, "only whole pages go into an image")
         var done = 0
@@ -58,7 +59,7 @@ public struct ImageWriter<Sink: ImageSink> {
             let piece = UnsafeRawBufferPointer(rebasing: bytes[done..<(done + count)])
             var header: [UInt8] = []
             header.append(littleEndian: target)
-            header.append(littleEndian: UInt32(0))
+            header.append(littleEndian: UInt32(isInherited ? 1 : 0))
             header.append(littleEndian: start + UInt64(done))
             let length = UInt32(ImageFormat.runHeaderBytes + count)
             let seed = ImageFormat.seed(index: index, tag: ImageRecord.Tag.pages.rawValue, length: length)

@@ -15,7 +15,19 @@ public struct PagemapEntry: Sendable, Hashable {
     public var isSoftDirty: Bool { rawValue >> 55 & 1 != 0 }
     /// Private memory that holds something: what a dump must carry of a private mapping. In a private file mapping this is
     /// true exactly for the copied pages.
+    ///
+    /// A guard counts as swapped.
     public var isPrivateContent: Bool { (isPresent || isSwapped) && !isFilePage && !isGuard }
+}
+
+extension PagemapEntry {
+    /// Whether two processes have the very same private page: one page frame, or one place in swap. Kernels hide both
+    /// numbers from whom they do not trust (CAP_SYS_ADMIN); then no page is known to be the same.
+    public func isSamePage(as other: PagemapEntry) -> Bool {
+        let place: UInt64 = 1 << 55 - 1
+        return rawValue & place != 0 && rawValue & place == other.rawValue & place
+            && isSwapped == other.isSwapped && isPrivateContent && other.isPrivateContent
+    }
 }
 
 /// `/proc/PID/pagemap`, open. Close with ``close()``.

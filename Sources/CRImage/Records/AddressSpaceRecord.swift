@@ -29,6 +29,9 @@ public struct AddressSpaceRecord: ImageValue {
     public var futureLock: UInt32 = 0
     /// Guard pages (MADV_GUARD_INSTALL): pairs of start and end, ascending.
     public var guards: [UInt64] = []
+    /// Private pages that are those of the process which restore forks this one from: pairs of start and end, ascending.
+    /// The image holds them once, in the other address space, before all other pages.
+    public var inherited: [UInt64] = []
     /// Ascending, without overlap. Special mappings of the kernel (`[vdso]`, `[vvar]`) are among them, `[vsyscall]` not.
     public var vmas: [VMAValue] = []
 
@@ -54,6 +57,7 @@ public struct AddressSpaceRecord: ImageValue {
         try fields.flag("hasHugePages", &hasHugePages)
         try fields.number("futureLock", &futureLock)
         try fields.words("guards", &guards)
+        try fields.words("inherited", &inherited)
         try fields.list("vmas", &vmas)
     }
 }

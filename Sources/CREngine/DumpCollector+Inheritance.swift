@@ -1,0 +1,60 @@
+internal import CRImage
+internal import LinuxKit
+
+/// Pages that a process still shares with the one that it was forked from.
+extension DumpCollector {
+    /// Finds them by their place in physical memory (or swap), and plans the order of pages in the image.
+    func findInherited() throws(EngineError) {
+        guard spaces.count > 1 else { return }
+        let inheritance = Inheritance(contents, try RelationPlan(contents))
+        let places = Dictionary(
+            spaces.enumerated().map { ($0.element.number, $0.offset) }, uniquingKeysWith: { first, _ in first })
+        var inherited: [UInt32: RangeList] = [:]
+        for number in inheritance.order {
+            guard let source = inheritance.sources[number], let place = places[number], let above = places[source]
+            else { continue }
+            try checkInterruption()
+            let list = try shared(spaces[place], with: spaces[above])
+            if list.isEmpty { continue }
+            inherited[number] = list
+            guard let index = contents.addressSpaces.firstIndex(where: { $0.number == number }) else { continue }
+            contents.addressSpaces[index].inherited = list.pairs
+        }
+        if inherited.isEmpty { return }
+        for index in spaces.indices {
+            let number = spaces[index].number
+            let filled = inheritance.filled(number, inherited)
+            spaces[index].early = filled.subtracting(inherited[number] ?? RangeList())
+            spaces[index].notLate = filled
+        }
+        let rank = Dictionary(
+            inheritance.order.enumerated().map { ($0.element, $0.offset) }, uniquingKeysWith: { first, _ in first })
+        spaces.sort { (rank[$0.number] ?? .max) < (rank[$1.number] ?? .max) }
+    }
+
+    private func shared(_ space: Space, with parent: Space) throws(EngineError) -> RangeList {
+        var list = RangeList()
+        let pieces = Inheritance.pieces(space.vmas, over: parent.vmas)
+        try EngineError.wrap("compare its memory with that of process \(parent.process)", task: space.process) {
+            () throws(LinuxError) in
+            let mine = try Pagemap(process: space.process)
+            defer { mine.close() }
+            let theirs = try Pagemap(process: parent.process)
+            defer { theirs.close() }
+            for piece in pieces where space.vmas[piece.child].kind != .sharedFile {
+                var address = piece.range.lowerBound
+                while address < piece.range.upperBound {
+                    let count = Int(min((piece.range.upperBound - address) / 4096, 65536))
+                    let own = try mine.entries(from: address, count: count)
+                    let other = try theirs.entries(from: address, count: count)
+                    for (index, pair) in zip(own, other).enumerated() where pair.0.isSamePage(as: pair.1) {
+                        let page = address + UInt64(index) * 4096
+                        list.append(page..<page + 4096)
+                    }
+                    address += UInt64(count) * 4096
+                }
+            }
+        }
+        return list
+    }
+}

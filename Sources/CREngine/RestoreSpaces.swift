@@ -1,0 +1,62 @@
+internal import CRImage
+internal import LinuxKit
+
+/// The address spaces of the tree: each is built when its process is there, over what that has from its parent.
+final class RestoreSpaces {
+    let vdso: RestoreVdso
+    let pages: RestorePages
+    private(set) var notes: [String] = []
+    private let contents: ImageContents
+    private let tree: RestoreTree
+    private let files: RestoreFiles
+    private let inheritance: Inheritance
+    private var inherited: [UInt32: RangeList] = [:]
+    private var built: [UInt32: RestoreStub] = [:]
+
+    /// - Precondition: The root is there.
+    init(_ contents: ImageContents, _ plan: RelationPlan, _ tree: RestoreTree, _ files: RestoreFiles) {
+        self.contents = contents
+        self.tree = tree
+        self.files = files
+        inheritance = Inheritance(contents, plan)
+        let vdso = RestoreVdso(contents, specials: tree.specials)
+        self.vdso = vdso
+        pages = RestorePages(
+            contents, tree: tree, files: files,
+            skipsVdso: Set(contents.addressSpaces.map(\.number).filter { vdso.canMove($0) }))
+        for space in contents.addressSpaces where !space.inherited.isEmpty {
+            inherited[space.number] = RangeList(pairs: space.inherited)
+        }
+    }
+
+    /// Whether pages of the target have a place: its process is there, or it is no address space.
+    func isBuilt(_ target: UInt32) -> Bool { built[target] != nil }
+
+    /// Builds the memory of a process that was just forked.
+    func build(_ stub: RestoreStub) throws(EngineError) {
+        guard let record = contents.processes.first(where: { $0.pid == stub.tid }),
+            let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace })
+        else { throw .image("process \(stub.tid)", why: "its address space is missing") }
+        guard built.updateValue(stub, forKey: space.number) == nil else { return }
+        var memory = RestoreMemory(
+            stub: stub, space: space, files: files, specials: tree.specials, movesVdso: vdso.canMove(space.number))
+        let own = inherited[space.number] ?? RangeList()
+        if let parent = stub.memory {
+            try memory.build(over: parent, filled: inheritance.filled(parent.space.number, inherited), keeping: own)
+        } else if own.isEmpty {
+            try memory.build()
+        } else {
+            throw .image("address space \(space.number)", why: "it has nobody to inherit from")
+        }
+        stub.memory = memory
+    }
+
+    /// What comes when the pages are in.
+    func finish(_ record: ProcessRecord) throws(EngineError) {
+        try vdso.finish(record, tree)
+        notes += vdso.takeNotes()
+        guard let stub = tree.processes[record.pid], built[record.addressSpace] === stub else { return }
+        try stub.memory?.finish()
+        notes += stub.memory?.notes ?? []
+    }
+}
