@@ -93,6 +93,7 @@ public enum Dump {
             report.milliseconds["frozen"] = clock.phases.values.reduce(0, +)
             return report
         } catch {
+            collector.removeNames()
             tree.release()
             throw error
         }

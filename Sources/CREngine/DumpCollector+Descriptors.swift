@@ -20,6 +20,8 @@ extension DumpCollector {
                 (try Procfs.descriptorLink(pid, fd), try Procfs.descriptorInfo(pid, fd))
             }
             let file = try openFile(process: pid, pidfd: pidfd, fd: fd, link: link, info: info)
+            try collectLocks(
+                info, process: pid, table: number, fd: fd, openFile: file, object: "fd \(fd): \(link)")
             table.entries.append(DescriptorValue(fd: fd, openFile: file, closeOnExec: info.flags & 0o2000000 != 0))
         }
         contents.fileTables.append(table)
@@ -30,10 +32,6 @@ extension DumpCollector {
         process: Int32, pidfd: Int32, fd: Int32, link: String, info: DescriptorInfo
     ) throws(EngineError) -> UInt32 {
         let object = "fd \(fd): \(link)"
-        // fdinfo shows a lock only in the process that owns it, so every process's view counts, not only the first.
-        if let lock = info.locks.first {
-            throw refuse(process, object, "file locks are not carried by this version (\(lock))")
-        }
         var known = openFiles[link] ?? []
         var low = 0
         var high = known.count
@@ -79,6 +77,16 @@ extension DumpCollector {
             return try classifyAnonymous(
                 &record, String(link.dropFirst(11)), process: process, fd: fd, object: object, info: info)
         }
+        if try classifyHandle(&record, process: process, link: link, path: path, status: status, object: object) {
+            return
+        }
+        if record.flags & 0o10000000 != 0 {
+            // O_PATH names something without opening it, so anything with a path will do.
+            record.kind = .inode
+            record.inode = try inode(
+                process: process, link: link, status, openAt: path, object: "fd \(fd)", written: false)
+            return
+        }
         switch status.kind {
         case .regular, .directory:
             try refuseKernelObject(process: process, path: path, object: object)
@@ -104,11 +112,9 @@ extension DumpCollector {
                     process: process, link: link, status, openAt: path, object: "fd \(fd)", written: false)
             }
             record.pipe = pipe(status.identity, process: process, fd: fd, flags: record.flags, isNamed: isNamed)
-        case .socket: throw refuse(process, object, "a descriptor of a socket's name is not carried by this version")
         case .block: throw refuse(process, object, "block devices are not carried")
-        case .symbolicLink:
-            throw refuse(process, object, "a descriptor of a symbolic link is not carried by this version")
-        case .none: throw refuse(process, object, "this kind of descriptor is not known")
+        case .none, .socket, .symbolicLink:
+            throw refuse(process, object, "this kind of descriptor is not known")
         }
     }
 
@@ -127,7 +133,7 @@ extension DumpCollector {
     /// `linux/magic.h`, and `ipc/mqueue.c` for the first.
     private static let kernelObjects: [UInt64: String] = [
         0x1980_0202: "a POSIX message queue", 0xcafe_4a11: "an object of the BPF file system",
-        0x5345_434d: "secret memory", 0x6e73_6673: "a namespace handle", 0x5049_4446: "a pidfd",
+        0x5345_434d: "secret memory",
     ]
 
     private func classifyAnonymous(
@@ -153,6 +159,10 @@ extension DumpCollector {
         case "[eventpoll]":
             record.kind = .epoll
             epolls.append((contents.openFiles.count, process, fd, info.epollTargets))
+        case "inotify":
+            record.kind = .inotify
+            inotifies.append((contents.openFiles.count, process, fd, info.watchLines))
+        case "[pidfd]": record.kind = .pidfd
         default: throw refuse(process, object, "this kind of descriptor is not carried by this version")
         }
     }
@@ -174,8 +184,16 @@ extension DumpCollector {
             }
             record.ownerKind = UInt32(kind)
             record.ownerID = inner
+            if let users = Files.ownerUsers(of: copy) {
+                (record.ownerUser, record.ownerEffectiveUser) = users
+            }
         }
-        if record.kind == .timerfd { try wind(&record, copy, process: process, fd: fd, object) }
+        switch record.kind {
+        case .timerfd: try wind(&record, copy, process: process, fd: fd, object)
+        case .pidfd: try collectPidfd(&record, copy, info, process: process, object: object)
+        case .inotify: try checkQueue(copy, process: process, object)
+        default: break
+        }
         let signal = Kernel.attempt(.fcntl, Kernel.number(copy), 11)  // F_GETSIG
         record.ownerSignal = Kernel.errno(of: signal) == nil ? Int32(signal) : 0
         if record.kind == .eventfd, !info.eventfdShowsSemaphore {
@@ -187,35 +205,78 @@ extension DumpCollector {
     private func wind(
         _ record: inout OpenFileRecord, _ copy: Int32, process: Int32, fd: Int32, _ object: String
     ) throws(EngineError) {
-        guard record.timer.valueNanoseconds == 0, record.timer.intervalNanoseconds > 0 else { return }
-        let timer = try EngineError.wrap("read \(object)", task: process) { () throws(LinuxError) in
-            try Files.windTimer(copy)
-            return try Procfs.descriptorInfo(process, fd).timer
+        if record.timer.valueNanoseconds == 0, record.timer.intervalNanoseconds > 0 {
+            let timer = try EngineError.wrap("read \(object)", task: process) { () throws(LinuxError) in
+                try Files.windTimer(copy)
+                return try Procfs.descriptorInfo(process, fd).timer
+            }
+            if let timer {
+                record.timer.ticks = timer.ticks
+                record.timer.valueNanoseconds = timer.valueNanoseconds
+            }
         }
-        guard let timer else { return }
-        record.timer.ticks = timer.ticks
-        record.timer.valueNanoseconds = timer.valueNanoseconds
+        // TFD_TIMER_ABSTIME on CLOCK_REALTIME or CLOCK_REALTIME_ALARM: it waits for a time of day, not for a while.
+        if record.timer.settimeFlags & 1 != 0, record.timer.valueNanoseconds != 0,
+            record.timer.clock == 0 || record.timer.clock == 8
+        {
+            record.timer.absoluteNanoseconds = MonotonicClock.nanoseconds(of: 0) &+ record.timer.valueNanoseconds
+        }
+    }
+
+    /// The kernel takes no events from outside: what waits to be read would be lost.
+    private func checkQueue(_ copy: Int32, process: Int32, _ object: String) throws(EngineError) {
+        let waiting = try EngineError.wrap("ask for the events of \(object)", task: process) {
+            () throws(LinuxError) in try Files.waitingBytes(copy)
+        }
+        if waiting > 0 {
+            throw refuse(
+                process, object, "\(waiting) bytes of events wait in it, which cannot be put back; dump again later")
+        }
     }
 
     /// Finds which open file each epoll instance watches, now that all are known.
     func resolveEpolls() throws(EngineError) {
+        if epolls.isEmpty { return }
+        // The descriptor of that number in the epoll's own process is nearly always the one.
+        var tables: [UInt32: [Int32: UInt32]] = [:]
+        for table in contents.fileTables {
+            tables[table.number] = Dictionary(
+                table.entries.map { ($0.fd, $0.openFile) }, uniquingKeysWith: { first, _ in first })
+        }
+        var own: [Int32: [Int32: UInt32]] = [:]
+        for process in contents.processes { own[process.pid] = tables[process.fileTable] ?? [:] }
+        var byNumber: [UInt32: KnownFile] = [:]
+        var byInode: [UInt64: [KnownFile]] = [:]
+        for known in openFiles.values.joined() {
+            byNumber[known.number] = known
+            byInode[known.inode, default: []].append(known)
+        }
         for epoll in epolls {
             var seen: [Int32: UInt32] = [:]
             for target in epoll.targets {
                 let occurrence = seen[target.fd] ?? 0
                 seen[target.fd] = occurrence + 1
-                // The descriptor of that number in the epoll's own process is nearly always the one.
-                let candidates = openFiles.values.joined().filter { target.inode == nil || $0.inode == target.inode }
-                    .sorted { a, _ in a.process == epoll.process && a.fd == target.fd }
+                var candidates: [KnownFile] = []
+                if let number = own[inner(epoll.process)]?[target.fd], let known = byNumber[number] {
+                    candidates.append(known)
+                }
+                if let inode = target.inode {
+                    candidates += byInode[inode] ?? []
+                } else {
+                    candidates += openFiles.values.joined()
+                }
                 var found: UInt32?
-                for candidate in candidates where found == nil {
+                for candidate in candidates {
                     let matches = try EngineError.wrap("find what fd \(epoll.fd) watches", task: epoll.process) {
                         () throws(LinuxError) in
                         try Kcmp.watches(
                             candidate.process, candidate.fd, epollOf: epoll.process, epoll.fd, target: target.fd,
                             occurrence: occurrence)
                     }
-                    if matches { found = candidate.number }
+                    if matches {
+                        found = candidate.number
+                        break
+                    }
                 }
                 guard let found else {
                     throw refuse(

@@ -154,7 +154,7 @@ extension DumpCollector {
     ) throws(EngineError) -> UInt32 {
         try checkText(link, process)
         var record = InodeRecord()
-        let isDeleted = link.hasSuffix(" (deleted)")
+        let isDeleted = isDeleted(link, status, process: process)
         let path = isDeleted ? String(link.dropLast(10)) : link
         record.path = path
         switch status.kind {
@@ -165,22 +165,16 @@ extension DumpCollector {
         where isDeleted && (path == "/dev/zero" || path == "/anon_hugepage") || path.hasPrefix("[anon_shmem:"):
             record.kind = .sharedMemory
             record.path = ""
-        case .regular where isDeleted || status.links == 0:
-            if status.links > 0 {
-                throw refuse(
-                    process, "\(object): \(link)", "its name was removed or replaced while the file has other names")
-            }
-            record.kind = .deleted
+        case .regular where status.links == 0: record.kind = .deleted
         case .regular: record.kind = .regular
-        case .directory:
-            if isDeleted { throw refuse(process, "\(object): \(link)", "the directory was removed") }
-            record.kind = .directory
-        case .fifo:
-            if isDeleted { throw refuse(process, "\(object): \(link)", "the named pipe was removed") }
-            record.kind = .fifo
-        case .character: record.kind = .device
-        default: throw refuse(process, "\(object): \(link)", "this kind of file is not known")
+        case .directory: record.kind = .directory
+        case .fifo: record.kind = .fifo
+        case .character, .block: record.kind = .device
+        case .symbolicLink: record.kind = .symbolicLink
+        case .socket: record.kind = .socketName
+        case .none: throw refuse(process, "\(object): \(link)", "this kind of file is not known")
         }
+        record.isRemoved = isDeleted && !record.kind.hasContent
         let key = InodeKey(identity: status.identity, path: record.kind.hasContent ? "" : record.path)
         if let number = inodes[key] {
             if let index = contents.inodes.firstIndex(where: { $0.number == number }) {
@@ -192,14 +186,23 @@ extension DumpCollector {
             }
             return number
         }
-        // Another node of the same stateless device is as good, even where /dev was made anew.
-        if !record.kind.hasContent && record.kind != .device { try checkName(path, is: status, of: process, object) }
+        if record.isRemoved {
+            if status.links > 0, record.kind != .directory {
+                (record.otherName, record.isOtherNameOurs) = try otherName(
+                    of: status, removedFrom: path, openAt: openAt, process: process, object: object)
+            }
+        } else if !record.kind.hasContent && record.kind != .device {
+            // Another node of the same stateless device is as good, even where /dev was made anew.
+            try checkName(path, is: status, of: process, object)
+        }
+        if record.kind == .symbolicLink { record.target = try symbolicLink(openAt, process, object) }
         record.number = newNumber()
         record.sizeBytes = status.sizeBytes
         record.mode = status.mode
         record.uid = status.uid
         record.gid = status.gid
         record.modifiedNanoseconds = status.modifiedNanoseconds
+        record.accessedNanoseconds = status.accessedNanoseconds
         record.device = status.specialDevice
         record.isWritten = written
         if record.kind == .regular, probesBuildID { record.buildID = buildID(openAt) }
@@ -207,6 +210,16 @@ extension DumpCollector {
         inodes[key] = record.number
         contents.inodes.append(record)
         return record.number
+    }
+
+    private func symbolicLink(_ openAt: String, _ process: Int32, _ object: String) throws(EngineError) -> String {
+        let target = try EngineError.wrap("read the link of \(object)", task: process) { () throws(LinuxError) in
+            let fd = try Files.open(openAt, .pathOnly)
+            defer { Files.close(fd) }
+            return try Files.target(of: fd)
+        }
+        try checkText(target, process)
+        return target
     }
 
     /// Another file may stand at the path by now; restoring would then take the wrong one.
@@ -219,7 +232,7 @@ extension DumpCollector {
             throw refuse(process, "\(object): \(path)", "files below a process's /proc folder are not carried")
         }
         do {
-            let there = try Files.status(of: visible(path, from: process))
+            let there = try Files.status(of: visible(path, from: process), follow: false)
             if there.identity == status.identity { return }
             throw refuse(process, "\(object): \(path)", "another file stands at its path now")
         } catch let error as LinuxError {

@@ -47,6 +47,12 @@ final class DumpCollector {
     var inodes: [InodeKey: UInt32] = [:]
     /// By the inode number of the socket.
     var sockets: [UInt64: KnownSocket] = [:]
+    /// inotify instances: index of the open file, who has it, and what the kernel says of its watches.
+    var inotifies: [(file: Int, process: Int32, fd: Int32, lines: [String])] = []
+    /// Index of each lock in `contents`.
+    var locks: [LockKey: Int] = [:]
+    /// Names that the dump gave to files; see `removeNames()`.
+    var temporaryNames: [String] = []
     var epolls: [(file: Int, process: Int32, fd: Int32, targets: [DescriptorInfo.EpollTarget])] = []
     /// Where each process sees `/`.
     var roots: [Int32: String] = [:]
@@ -123,6 +129,7 @@ final class DumpCollector {
             try collect(process)
         }
         try resolveEpolls()
+        try resolveWatches()
         try collectPipes()
     }
 
@@ -191,10 +198,24 @@ final class DumpCollector {
             () throws(LinuxError) in try Files.link("/proc/\(process.pid)/cwd")
         }
         for path in [record.root, record.workingDirectory] {
-            if path.hasSuffix(" (deleted)") || path.hasPrefix("(unreachable)") {
+            if path.hasPrefix("(unreachable)") {
                 throw refuse(process.pid, "directory \(path)", "its working or root directory is not there any more")
             }
             try checkText(path, process.pid)
+        }
+        let pid = process.pid
+        func needsFile(_ path: String) -> Bool {
+            path.hasSuffix(" (deleted)") || path.hasPrefix("/proc/") && path.dropFirst(6).first?.isNumber == true
+        }
+        if needsFile(record.root) {
+            record.rootFile = try folderFile(
+                record.root, openAt: "/proc/\(pid)/root", process: pid, object: "root directory")
+            record.root = "/"
+        }
+        if record.rootFile != 0 || needsFile(record.workingDirectory) {
+            record.workingDirectoryFile = try folderFile(
+                record.workingDirectory, openAt: "/proc/\(pid)/cwd", process: pid, object: "working directory")
+            record.workingDirectory = "/"
         }
         contents.fileSystems.append(record)
     }

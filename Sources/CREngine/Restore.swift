@@ -127,7 +127,6 @@ final class RestoreSession {
     ) throws(EngineError) {
         var spaces: RestoreSpaces?
         try tree.create(plan) { (root) throws(EngineError) in
-            try watch(root, files, contents)
             let made = RestoreSpaces(contents, plan, tree, files)
             try made.build(root)
             spaces = made
@@ -141,15 +140,6 @@ final class RestoreSession {
         end("tasks")
         let live = contents.processes.filter { !$0.isZombie }
         end("memory")
-        // All spaces are mapped: nobody needs the engine's descriptors any more.
-        var filled: Set<UInt32> = []
-        for record in live {
-            guard let stub = tree.processes[record.pid] else { continue }
-            let process = RestoreProcess(stub: stub, record: record, contents: contents)
-            try process.enterFolders()
-            if filled.insert(record.fileTable).inserted { try process.fillTable(files) }
-        }
-        end("descriptors")
         try fillPages(spaces, &reader)
         for record in live {
             try spaces.finish(record)
@@ -161,10 +151,41 @@ final class RestoreSession {
         // Before signal actions and pending signals are set: ends and stops of children are reported to the stubs.
         notes += try tree.stopProcesses(contents)
         for record in live { try tree.createThreads(of: record.pid) }
+        try giveFiles(tree, files, live, contents)
+        end("descriptors")
         for record in live { try setUp(tree, record, contents) }
         end("state")
         try letGo(tree, files, live, contents)
         end("resume")
+    }
+
+    /// Folders, descriptor tables and locks.
+    private func giveFiles(
+        _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ contents: ImageContents
+    ) throws(EngineError) {
+        try files.openTaskFiles(tree)
+        if let root = tree.processes[contents.header.root] {
+            try files.deliver(contents.openFiles.flatMap { $0.epollTargets.map(\.openFile) }, to: root)
+            try watch(root, files, contents)
+        }
+        // Who shares a table with somebody needs its descriptors for the folders first.
+        var entered: Set<UInt32> = []
+        for record in live where entered.insert(record.fileSystem).inserted {
+            guard let stub = tree.processes[record.pid] else { continue }
+            try RestoreProcess(stub: stub, record: record, contents: contents).enterFolders(files)
+        }
+        var filled: Set<UInt32> = []
+        for record in live where filled.insert(record.fileTable).inserted {
+            guard let stub = tree.processes[record.pid] else { continue }
+            let table = contents.fileTables.first { $0.number == record.fileTable }
+            try files.deliver(table?.entries.map(\.openFile) ?? [], to: stub)
+            try RestoreProcess(stub: stub, record: record, contents: contents).fillTable(files)
+        }
+        if !contents.fileLocks.isEmpty {
+            // A lease is not given while the engine has the file open for itself.
+            files.closeInodes()
+            try RestoreLocks(contents: contents, tree: tree, files: files).set()
+        }
     }
 
     /// Builds what epoll instances watch, in the root's stub: there every number is free, and the kernel keeps a watch
@@ -304,6 +325,9 @@ final class RestoreSession {
         if let first = tree.namespaceInit {
             try RestoreInit.start(first, root: contents.header.root, detach: options.detach)
         }
+        files.removeOtherNames()
+        files.close(but: files.inotifies.union(files.watchedInodes))
+        try files.watch()
         files.close()
         try letStand(tree, Set(live.filter { $0.stopSignal != 0 }.map(\.pid)), contents)
         let pids = Set(running.map(\.pid))

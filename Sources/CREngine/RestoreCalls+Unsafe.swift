@@ -1,3 +1,4 @@
+internal import CRImage
 internal import LinuxKit
 
 /// System calls of the engine itself that take structures: each copies its arguments into memory that lives through the
@@ -25,10 +26,20 @@ enum RestoreCalls {
         try check(.fcntl, object, Kernel.attempt(.fcntl, word(fd), command, argument))
     }
 
-    /// F_SETOWN_EX.
-    static func setOwner(of fd: Int32, kind: UInt32, id: Int32) throws(LinuxError) {
+    /// F_SETOWN_EX. The kernel notes who sets it, and signals only whom that user may signal.
+    static func setOwner(
+        of fd: Int32, kind: UInt32, id: Int32, as users: (user: UInt32, effective: UInt32)
+    ) throws(LinuxError) {
         let pair = [UInt64(kind) | UInt64(UInt32(bitPattern: id)) << 32].littleEndianBytes
+        // The saved user ID stays the engine's, so that it can come back.
+        let changes = users.user != 0 || users.effective != 0
+        if changes {
+            _ = try check(
+                .setresuid, "fd \(fd)",
+                Kernel.attempt(.setresuid, UInt64(users.user), UInt64(users.effective), UInt64.max))
+        }
         let (answer, _) = with(pair) { Kernel.attempt(.fcntl, word(fd), 15, $0) }
+        if changes { _ = try check(.setresuid, "fd \(fd)", Kernel.attempt(.setresuid, 0, 0, 0)) }
         _ = try check(.fcntl, "fd \(fd)", answer)
     }
 
@@ -72,10 +83,20 @@ enum RestoreCalls {
         Int32(try check(.timerfd_create, "timerfd", Kernel.attempt(.timerfd_create, word(clock), 0o2000000)))
     }
 
-    /// Arms a timerfd with a relative time; 0 leaves it disarmed.
-    static func setTimer(_ fd: Int32, value: UInt64, interval: UInt64) throws(LinuxError) {
-        let (answer, _) = with(timerWords(value: value, interval: interval).littleEndianBytes) {
-            Kernel.attempt(.timerfd_settime, word(fd), 0, $0, 0)
+    /// Arms a timerfd with the time that it has left; 0 leaves it disarmed, its interval noted all the same.
+    static func setTimer(_ fd: Int32, _ timer: TimerfdValue) throws(LinuxError) {
+        var flags: UInt64 = 0
+        var value = timer.valueNanoseconds
+        if value != 0, timer.settimeFlags & 1 != 0 {
+            // TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET
+            flags = UInt64(timer.settimeFlags & 3)
+            value =
+                timer.absoluteNanoseconds != 0
+                ? timer.absoluteNanoseconds
+                : value &+ MonotonicClock.nanoseconds(of: UInt64(UInt32(bitPattern: timer.clock)))
+        }
+        let (answer, _) = with(timerWords(value: value, interval: timer.intervalNanoseconds).littleEndianBytes) {
+            Kernel.attempt(.timerfd_settime, word(fd), flags, $0, 0)
         }
         _ = try check(.timerfd_settime, "fd \(fd)", answer)
     }
@@ -132,6 +153,26 @@ enum RestoreCalls {
         _ = try check(.fchown, "fd \(fd)", Kernel.attempt(.fchown, word(fd), UInt64(uid), UInt64(gid)))
     }
 
+    /// A pair of connected UNIX sockets for datagrams.
+    static func socketPair() throws(LinuxError) -> (Int32, Int32) {
+        // AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC
+        let (answer, bytes) = with([0].littleEndianBytes) { Kernel.attempt(.socketpair, 1, 0o2000002, 0, $0) }
+        _ = try check(.socketpair, "a new pair", answer)
+        return (Int32(bitPattern: bytes.half(at: 0)), Int32(bitPattern: bytes.half(at: 4)))
+    }
+
+    /// Sends a descriptor through a UNIX socket.
+    static func send(_ fd: Int32, through socket: Int32) throws(LinuxError) {
+        var message = PassedDescriptor.message(at: 0, fd: fd)
+        // SAFETY: the message's inner addresses point into the same bytes, which stay where they are during the call.
+        let answer = message.withUnsafeMutableBytes { bytes -> Int64 in
+            let start = UInt64(UInt(bitPattern: bytes.baseAddress))
+            bytes.copyBytes(from: PassedDescriptor.message(at: start, fd: fd))
+            return Kernel.attempt(.sendmsg, word(socket), start, 0)
+        }
+        _ = try check(.sendmsg, "fd \(fd)", answer)
+    }
+
     static func unshare(_ namespaces: SpawnRequest.Namespaces) throws(LinuxError) {
         _ = try check(.unshare, "namespaces", Kernel.attempt(.unshare, namespaces.rawValue))
     }
@@ -165,5 +206,23 @@ enum RestoreCalls {
         guard let limits = try? Limits.all(of: Int32(Kernel.attempt(.getpid))), limits.count > 7 else { return }
         let hard = limits[7].hard
         try? Limits.set(7, of: 0, to: ResourceLimit(soft: hard, hard: hard))
+    }
+}
+
+/// A message of one byte that carries one descriptor, as sendmsg(2) and recvmsg(2) want it.
+enum PassedDescriptor {
+    /// Where the descriptor stands in the message.
+    static let offset = 112
+
+    /// `struct msghdr` at 0, `struct iovec` at 64, the byte at 80, `struct cmsghdr` with the descriptor at 96.
+    ///
+    /// - Parameter address: Where the message will lie.
+    static func message(at address: UInt64, fd: Int32) -> [UInt8] {
+        [
+            0, 0, address &+ 64, 1, address &+ 96, 24, 0, 0,
+            address &+ 80, 1, 0, 0,
+            // Length 20, SOL_SOCKET, SCM_RIGHTS.
+            20, 1 | 1 << 32, UInt64(UInt32(bitPattern: fd)),
+        ].littleEndianBytes
     }
 }

@@ -7,15 +7,22 @@ internal import LinuxKit
 /// workload uses, so that dup3(2) in the stub never overwrites one that is still needed.
 final class RestoreFiles {
     /// Open file number to the engine's descriptor.
-    private(set) var openFiles: [UInt32: Int32] = [:]
+    var openFiles: [UInt32: Int32] = [:]
     /// Inode number to a descriptor to map it, or to fill it.
-    private(set) var inodes: [UInt32: Int32] = [:]
-    private(set) var notes: [String] = []
+    var inodes: [UInt32: Int32] = [:]
+    var notes: [String] = []
     private var mine: [Int32] = []
+    /// Where inodes can be opened that have lost their name; see `RestoreFiles+Names.swift`.
+    var places: [UInt32: String] = [:]
+    /// Names and folders that last only while everything is opened.
+    var passingNames: [String] = []
+    var passingFolders: [String] = []
+    /// Through which stubs get what is opened after their birth; both ends are inherited.
+    var channel: (read: Int32, write: Int32) = (-1, -1)
     /// The lowest number that is free for the engine's descriptors.
     let base: Int32
-    private let contents: ImageContents
-    private var inodeRecords: [UInt32: InodeRecord] = [:]
+    let contents: ImageContents
+    var inodeRecords: [UInt32: InodeRecord] = [:]
     private var pipeEnds: [UInt32: (read: Int32, write: Int32)] = [:]
     private var usedEnds: Set<Int32> = []
     let sockets: RestoreSockets
@@ -32,14 +39,28 @@ final class RestoreFiles {
     }
 
     /// Closes the engine's copies; the stubs keep theirs.
-    func close() {
-        for fd in mine + temporary { Files.close(fd) }
-        mine = []
+    ///
+    /// - Parameter kept: Descriptors that stay open until the next call.
+    func close(but kept: Set<Int32> = []) {
+        for fd in mine + temporary where !kept.contains(fd) { Files.close(fd) }
+        mine = mine.filter { kept.contains($0) }
         temporary = []
+        removePassingNames()
+    }
+
+    /// Closes what is there only to fill, map or enter inodes.
+    func closeInodes() {
+        let given = Set(openFiles.values)
+        let fds = Set(Array(inodes.values) + Array(readers.values) + Array(writers.values)).subtracting(given)
+        for fd in fds { Files.close(fd) }
+        mine.removeAll { fds.contains($0) }
+        inodes = [:]
+        readers = [:]
+        writers = [:]
     }
 
     /// Moves a descriptor above ``base``.
-    private func lift(_ fd: Int32, _ object: String) throws(LinuxError) -> Int32 {
+    func lift(_ fd: Int32, _ object: String) throws(LinuxError) -> Int32 {
         // F_DUPFD_CLOEXEC
         let lifted = Int32(try RestoreCalls.control(fd, 1030, UInt64(base), object))
         Files.close(fd)
@@ -50,6 +71,8 @@ final class RestoreFiles {
     /// Opens everything.
     func open() throws(EngineError) {
         RestoreCalls.raiseFileLimit()
+        try openChannel()
+        try makePassingNames()
         for inode in contents.inodes where inode.kind.hasContent { try create(inode) }
         for space in contents.addressSpaces { try openMapped(space) }
         for pipe in contents.pipes { try create(pipe) }
@@ -60,6 +83,7 @@ final class RestoreFiles {
                 if let fd = sockets.descriptors[file.socket] { openFiles[file.number] = fd }
                 continue
             }
+            if file.kind.namesTask { continue }
             let fd = try EngineError.wrap("open \(describe(file))") { () throws(LinuxError) in
                 try lift(try open(file), describe(file))
             }
@@ -67,10 +91,11 @@ final class RestoreFiles {
         }
         // Only now: a pipe that has lost one side must not lose it before its content is in it.
         for (_, ends) in pipeEnds {
-            for fd in [ends.read, ends.write] where !usedEnds.contains(fd) { Files.close(fd) }
+            for fd in [ends.read, ends.write] { Files.close(fd) }
         }
         for fd in temporary { Files.close(fd) }
         temporary = []
+        removePassingNames()
     }
 
     func describe(_ file: OpenFileRecord) -> String {
@@ -92,7 +117,7 @@ final class RestoreFiles {
             if inode.kind == .sharedMemory { return fd }
             try RestoreCalls.truncate(fd, inode.sizeBytes)
             // Before any seal: one that forbids executing forbids writing too where the mode allows executing.
-            if inode.kind == .memfd { try RestoreCalls.changeMode(fd, inode.mode & 0o7777) }
+            if inode.kind == .memfd { dress(fd, inode) }
             return fd
         }
         inodes[inode.number] = fd
@@ -103,29 +128,6 @@ final class RestoreFiles {
         }
     }
 
-    /// A file that has lost its name, under the name that it had where that is free, so that `/proc` shows the same.
-    private func createNameless(_ inode: InodeRecord) throws(LinuxError) -> Int32 {
-        var path = inode.path
-        for attempt in 0..<100 {
-            do {
-                // O_RDWR | O_CREAT | O_EXCL
-                let fd = try RestoreCalls.open(path, rawFlags: 0o302, mode: inode.mode & 0o7777)
-                try Files.unlink(path)
-                do {
-                    try RestoreCalls.changeMode(fd, inode.mode)
-                    try RestoreCalls.changeOwner(fd, inode.uid, inode.gid)
-                } catch {
-                    notes.append("owner and mode of the deleted file \(inode.path) could not be set")
-                }
-                return fd
-            } catch {
-                guard error.errno == .exists else { throw error }
-                path = "\(inode.path).crengine-\(attempt)"
-            }
-        }
-        throw .call("open", object: inode.path, .exists)
-    }
-
     /// Seals go on when the content is in.
     func seal() throws(EngineError) {
         for inode in contents.inodes where inode.kind == .memfd && inode.seals != 0 {
@@ -134,6 +136,7 @@ final class RestoreFiles {
                 _ = try RestoreCalls.control(fd, 1033, UInt64(inode.seals), inode.path)  // F_ADD_SEALS
             }
         }
+        setTimes()
     }
 
     /// Shared anonymous memory can only be mapped; the mapping leads to a descriptor.
@@ -172,7 +175,7 @@ final class RestoreFiles {
             if inodes[number] != nil, !writable.contains(number) || writableInodes.contains(number) { continue }
             let isWritable = writable.contains(number)
             inodes[number] = try EngineError.wrap("open the mapped file \(inode.path)") { () throws(LinuxError) in
-                try lift(try RestoreCalls.open(inode.path, rawFlags: isWritable ? 2 : 0), inode.path)
+                try lift(try Files.openPlain(place(of: inode), rawFlags: isWritable ? 2 : 0), inode.path)
             }
             if isWritable { writableInodes.insert(number) }
         }
@@ -198,7 +201,7 @@ final class RestoreFiles {
             let named = contents.openFiles.first { $0.pipe == pipe.number && $0.kind == .fifo }
             if let named, let inode = inodeRecords[named.inode] {
                 // Open for both, so that no open below waits for the other side, and the content has a place to stay.
-                let fd = try RestoreCalls.open(inode.path, rawFlags: 0o4002)
+                let fd = try Files.openPlain(place(of: inode), rawFlags: 0o4002)
                 temporary.append(fd)
                 try fill(pipe, through: fd)
             } else {
@@ -241,18 +244,22 @@ final class RestoreFiles {
         case .pipe: fd = try openPipeEnd(file)
         case .fifo:
             // Without O_NONBLOCK the open could wait for the other side.
-            fd = try RestoreCalls.open(describe(file), rawFlags: UInt64(file.flags & 0o3) | 0o4000)
+            guard let inode = inodeRecords[file.inode] else {
+                throw .call("open", object: describe(file), .badDescriptor)
+            }
+            fd = try Files.openPlain(place(of: inode), rawFlags: UInt64(file.flags & 0o3) | 0o4000)
         case .eventfd: fd = try RestoreCalls.eventfd(count: file.eventCount, isSemaphore: file.eventIsSemaphore)
         case .epoll: fd = try RestoreCalls.epoll()
         case .signalfd: fd = try RestoreCalls.signalfd(mask: file.signalMask)
         case .timerfd: fd = try RestoreCalls.timerfd(clock: file.timer.clock)
-        case .socket: throw .call("socket", object: describe(file), .badDescriptor)
+        case .inotify: fd = try Files.inotify()
+        case .socket, .pidfd, .taskFile, .namespace: throw .call("open", object: describe(file), .badDescriptor)
         }
         try setFlags(file, fd)
         return fd
     }
 
-    private func setFlags(_ file: OpenFileRecord, _ fd: Int32) throws(LinuxError) {
+    func setFlags(_ file: OpenFileRecord, _ fd: Int32) throws(LinuxError) {
         if file.flags & 0o10000000 != 0 { return }
         let wanted = UInt64(file.flags & Self.settable)
         let now = try RestoreCalls.control(fd, 3, 0, describe(file)) & UInt64(Self.settable)  // F_GETFL
@@ -288,8 +295,15 @@ final class RestoreFiles {
         } else if let content = inodes[file.inode], inodeRecords[file.inode]?.kind.hasContent == true {
             // The same inode, an open file of its own. O_TMPFILE leaves O_DIRECTORY in the flags.
             fd = try RestoreCalls.open("/proc/self/fd/\(content)", rawFlags: flags & ~0o600000)
+        } else if let inode = inodeRecords[file.inode], let content = inodes[file.inode], inode.isRemoved,
+            inode.kind == .directory
+        {
+            fd = try RestoreCalls.open("/proc/self/fd/\(content)", rawFlags: flags & ~0o400000)
         } else {
-            fd = try RestoreCalls.open(describe(file), rawFlags: flags | 0o4000 | 0o400)  // O_NONBLOCK|O_NOCTTY
+            guard let inode = inodeRecords[file.inode] else {
+                throw .call("open", object: describe(file), .badDescriptor)
+            }
+            fd = try Files.openPlain(place(of: inode), rawFlags: flags | 0o4000 | 0o400)  // O_NONBLOCK|O_NOCTTY
         }
         if file.flags & 0o10000000 == 0, inodeRecords[file.inode]?.kind != .device, file.offset != 0 {
             try RestoreCalls.seek(fd, to: file.offset, describe(file))
@@ -301,7 +315,10 @@ final class RestoreFiles {
         guard let ends = pipeEnds[file.pipe] else { throw .call("pipe2", object: describe(file), .badDescriptor) }
         let mode = file.flags & 0o3
         let end = mode == 0 ? ends.read : ends.write
-        if mode < 2, usedEnds.insert(end).inserted { return end }
+        // The first ones are the pipe's own ends. F_DUPFD_CLOEXEC
+        if mode < 2, usedEnds.insert(end).inserted {
+            return Int32(try RestoreCalls.control(end, 1030, 0, describe(file)))
+        }
         // A further open file on the same end, as /proc/self/fd gives it.
         return try RestoreCalls.open("/proc/self/fd/\(end)", rawFlags: UInt64(mode))
     }
@@ -315,13 +332,12 @@ final class RestoreFiles {
             try EngineError.wrap("set up \(describe(file))") { () throws(LinuxError) in
                 if file.ownerID != 0 {
                     let id = file.ownerID < 0 ? -outer(-file.ownerID) : outer(file.ownerID)
-                    try RestoreCalls.setOwner(of: fd, kind: file.ownerKind, id: id)
+                    try RestoreCalls.setOwner(
+                        of: fd, kind: file.ownerKind, id: id,
+                        as: (user: file.ownerUser, effective: file.ownerEffectiveUser))
                 }
                 guard file.kind == .timerfd else { return }
-                // A periodic timer that has expired stands still until it is read.
-                let interval = file.timer.intervalNanoseconds
-                let value = file.timer.valueNanoseconds == 0 ? interval : file.timer.valueNanoseconds
-                try RestoreCalls.setTimer(fd, value: value, interval: interval)
+                try RestoreCalls.setTimer(fd, file.timer)
                 if file.timer.ticks != 0 { try RestoreCalls.setTicks(fd, file.timer.ticks) }
             }
         }

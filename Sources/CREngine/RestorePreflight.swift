@@ -174,69 +174,83 @@ struct RestorePreflight {
     private mutating func files() {
         for inode in contents.inodes {
             switch inode.kind {
-            case .regular, .directory, .fifo, .device: checkFile(inode)
-            case .deleted:
-                let parts = inode.path.split(separator: "/").dropLast()
-                checkFolder("/" + parts.joined(separator: "/"), of: "the deleted file \(inode.path)")
+            case .regular, .directory, .fifo, .device, .symbolicLink, .socketName:
+                if inode.isRemoved, inode.otherName.isEmpty { checkAncestor(of: inode.path) } else { checkFile(inode) }
+            case .deleted: checkAncestor(of: inode.path)
             case .memfd, .sharedMemory: break
             }
         }
         for system in contents.fileSystems {
-            checkFolder(system.workingDirectory, of: "the working directory")
+            if system.workingDirectoryFile == 0 { checkFolder(system.workingDirectory, of: "the working directory") }
             if system.root != "/" { checkFolder(system.root, of: "the root directory") }
+        }
+        for watch in contents.openFiles.flatMap(\.watches) where !watch.path.isEmpty {
+            let status = try? Files.plainStatus(of: watch.path)
+            if let status, status.mode & 0xf000 == watch.mode & 0xf000 { continue }
+            refuse(
+                status == nil ? .filesystemMissing : .filesystemChanged, object: watch.path,
+                "inotify watches it, and it is not here", [watch.path])
         }
     }
 
+    /// What was removed is made again for a moment; folders that are gone as well come with it.
+    private mutating func checkAncestor(of path: String) {
+        var folder = DumpCollector.folder(of: path)
+        while folder != "/", (try? Files.plainStatus(of: folder)) == nil { folder = DumpCollector.folder(of: folder) }
+        checkFolder(folder, of: "the deleted file \(path)")
+    }
+
     private mutating func checkFolder(_ path: String, of what: String) {
-        guard let status = try? Files.status(of: path), status.kind == .directory else {
+        guard let status = try? Files.plainStatus(of: path), status.kind == .directory else {
             refuse(.filesystemMissing, object: path, "the folder of \(what) is not here", [path])
             return
         }
     }
 
     private mutating func checkFile(_ inode: InodeRecord) {
+        let path = inode.otherName.isEmpty ? inode.path : inode.otherName
         let status: FileStatus
         do {
-            status = try Files.status(of: inode.path)
+            status = try Files.plainStatus(of: path)
         } catch {
             refuse(
-                .filesystemMissing, object: inode.path,
-                "the workload uses a file that is not here (\(error.errno.map { "\($0)" } ?? ""))", [inode.path])
+                .filesystemMissing, object: path,
+                "the workload uses a file that is not here (\(error.errno.map { "\($0)" } ?? ""))", [path])
             return
         }
         guard status.mode & 0xf000 == inode.mode & 0xf000 else {
-            refuse(.filesystemChanged, object: inode.path, "another kind of file stands at its path", [inode.path])
+            refuse(.filesystemChanged, object: path, "another kind of file stands at its path", [path])
             return
         }
         if inode.kind == .device, status.specialDevice != inode.device {
-            refuse(.filesystemChanged, object: inode.path, "another device stands at its path", [inode.path])
+            refuse(.filesystemChanged, object: path, "another device stands at its path", [path])
         }
         guard inode.kind == .regular else { return }
         if inode.isWritten {
             if status.sizeBytes < inode.sizeBytes {
                 refuse(
-                    .filesystemChanged, object: inode.path,
-                    "it has \(status.sizeBytes) bytes and had \(inode.sizeBytes) at the dump", [inode.path])
+                    .filesystemChanged, object: path,
+                    "it has \(status.sizeBytes) bytes and had \(inode.sizeBytes) at the dump", [path])
             }
             return
         }
         // Time stamps are not compared: copies of one userland differ in them and in nothing else.
         if !inode.buildID.isEmpty {
-            let found = Self.buildID(inode.path)
+            let found = Self.buildID(path)
             if found != inode.buildID {
                 refuse(
-                    .filesystemChanged, object: inode.path, "it is another build of this program or library",
-                    [inode.path, "build-id \(Self.text(inode.buildID)) became \(Self.text(found))"])
+                    .filesystemChanged, object: path, "it is another build of this program or library",
+                    [path, "build-id \(Self.text(inode.buildID)) became \(Self.text(found))"])
             }
         } else if status.sizeBytes != inode.sizeBytes {
             refuse(
-                .filesystemChanged, object: inode.path,
-                "it has \(status.sizeBytes) bytes and had \(inode.sizeBytes) at the dump", [inode.path])
+                .filesystemChanged, object: path,
+                "it has \(status.sizeBytes) bytes and had \(inode.sizeBytes) at the dump", [path])
         }
     }
 
     static func buildID(_ path: String) -> [UInt8] {
-        guard let fd = try? Files.open(path, .readOnly) else { return [] }
+        guard let fd = try? Files.openPlain(path, rawFlags: 0) else { return [] }
         defer { Files.close(fd) }
         guard let start = try? Files.prefix(of: fd, count: 8192), let file = try? ELFFile(start),
             let text = file.buildID

@@ -15,10 +15,19 @@ struct RestoreProcess {
     }
 
     /// Working directory, root and umask.
-    func enterFolders() throws(EngineError) {
+    func enterFolders(_ files: RestoreFiles) throws(EngineError) {
         guard let system = contents.fileSystems.first(where: { $0.number == record.fileSystem }) else { return }
-        let path = try stub.put(text: system.workingDirectory)
-        try stub.call(.chdir, [path], doing: "enter \(system.workingDirectory)")
+        try files.deliver([system.rootFile, system.workingDirectoryFile], to: stub)
+        if let fd = files.openFiles[system.rootFile] {
+            try stub.call(.fchdir, [UInt64(fd)], doing: "enter the root directory")
+            try stub.call(.chroot, [try stub.put(text: ".")], doing: "change the root directory")
+        }
+        if let fd = files.openFiles[system.workingDirectoryFile] {
+            try stub.call(.fchdir, [UInt64(fd)], doing: "enter the working directory")
+        } else {
+            let path = try stub.put(text: system.workingDirectory)
+            try stub.call(.chdir, [path], doing: "enter \(system.workingDirectory)")
+        }
         if system.root != "/" {
             let root = try stub.put(text: system.root)
             try stub.call(.chroot, [root], doing: "make \(system.root) the root directory")

@@ -270,6 +270,38 @@ final class RestoreTree {
         }
     }
 
+    /// Runs `body` while a task exists that is gone, and reaped, afterwards.
+    ///
+    /// - Parameters:
+    ///   - wanted: Its PID where that is free; 0 for any.
+    ///   - status: How it ends, in the form of wait4(2).
+    ///   - body: Gets the task's ID as the engine sees it.
+    func withPassingTask(
+        _ wanted: Int32, endingWith status: Int32, _ body: (Int32) throws(EngineError) -> Void
+    ) throws(EngineError) {
+        let root = try process(contents.header.root)
+        let taken = Set(contents.processes.map(\.pid) + contents.tasks.map(\.tid))
+        var candidates = wanted > 0 && !taken.contains(wanted) ? [wanted] : []
+        candidates += (300..<32768).lazy.filter { !taken.contains($0) }.prefix(1000)
+        for pid in candidates {
+            let task: RestoreStub
+            do {
+                task = try fork(root, child: pid, flags: 0, exitSignal: 0)
+            } catch .busy {
+                continue
+            }
+            holders[pid] = task
+            try body(task.outer)
+            holders[pid] = nil
+            // Only what wait4(2) can have said ends a task.
+            try end(task, status: status & 0x7f == 0x7f ? 0 : status)
+            // __WALL
+            try root.call(.wait4, [UInt64(pid), 0, 0x4000_0000, 0], doing: "reap a passing child")
+            return
+        }
+        throw .busy("no PID is free", task: nil, next: "end some tasks and repeat")
+    }
+
     // MARK: Ending
 
     /// Ends the processes that the image holds as zombies.

@@ -7,6 +7,7 @@ extension ImageContents {
         for space in addressSpaces { try fits(space) }
         try filesFit()
         try socketsFit()
+        try handlesFit()
     }
 
     private func unique(_ numbers: [UInt32], _ seen: inout Set<UInt32>, _ record: String) throws(ImageError) {

@@ -12,6 +12,7 @@ public struct ImageContents: Sendable, Hashable {
     public var fileTables: [FileTableRecord] = []
     public var fileSystems: [FileSystemRecord] = []
     public var signalTables: [SignalTableRecord] = []
+    public var fileLocks: [FileLockRecord] = []
     public var sockets: [SocketRecord] = []
 
     public init() {}
@@ -29,6 +30,7 @@ public struct ImageContents: Sendable, Hashable {
         case .fileTable(let value): fileTables.append(value)
         case .fileSystem(let value): fileSystems.append(value)
         case .signalTable(let value): signalTables.append(value)
+        case .fileLock(let value): fileLocks.append(value)
         case .socket(let value): sockets.append(value)
         }
     }
@@ -45,6 +47,7 @@ public struct ImageContents: Sendable, Hashable {
         records += fileTables.map { .fileTable($0) }
         records += fileSystems.map { .fileSystem($0) }
         records += signalTables.map { .signalTable($0) }
+        records += fileLocks.map { .fileLock($0) }
         records += sockets.map { .socket($0) }
         return records
     }

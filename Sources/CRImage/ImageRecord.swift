@@ -12,6 +12,7 @@ public enum ImageRecord: Sendable, Hashable {
     case fileTable(FileTableRecord)
     case fileSystem(FileSystemRecord)
     case signalTable(SignalTableRecord)
+    case fileLock(FileLockRecord)
     case socket(SocketRecord)
 
     /// What a block holds, as its header says it.
@@ -19,6 +20,7 @@ public enum ImageRecord: Sendable, Hashable {
         case header = 1
         case process, task, addressSpace, inode, openFile, pipe, fileTable, fileSystem, signalTable
         case socket = 11
+        case fileLock = 30
         case metadataEnd = 64
         case pages = 65
         case trailer = 66
@@ -36,6 +38,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .fileTable: .fileTable
         case .fileSystem: .fileSystem
         case .signalTable: .signalTable
+        case .fileLock: .fileLock
         case .socket: .socket
         }
     }
@@ -57,6 +60,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .fileTable(let value): try pass(value, &fields)
         case .fileSystem(let value): try pass(value, &fields)
         case .signalTable(let value): try pass(value, &fields)
+        case .fileLock(let value): try pass(value, &fields)
         case .socket(let value): try pass(value, &fields)
         }
     }
@@ -100,6 +104,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .fileTable: return .fileTable(try value(FileTableRecord.self))
         case .fileSystem: return .fileSystem(try value(FileSystemRecord.self))
         case .signalTable: return .signalTable(try value(SignalTableRecord.self))
+        case .fileLock: return .fileLock(try value(FileLockRecord.self))
         case .socket: return .socket(try value(SocketRecord.self))
         case .metadataEnd, .pages, .trailer: return nil
         }

@@ -19,6 +19,7 @@ public struct FileStatus: Sendable, Hashable {
     public var modifiedNanoseconds: Int64
     /// The unit that its file system counts in: the size of a page of a file of huge pages.
     public var blockBytes: UInt32 = 4096
+    public var accessedNanoseconds: Int64 = 0
 
     /// The type in `mode`.
     public var kind: Kind {
@@ -244,7 +245,8 @@ public enum Files {
             device: UInt64(words[34]) << 32 | UInt64(words[35]), inode: long(8), mode: words[7] & 0xffff,
             links: words[4], uid: words[5], gid: words[6], sizeBytes: long(10),
             specialDevice: UInt64(words[32]) << 32 | UInt64(words[33]),
-            modifiedNanoseconds: Int64(bitPattern: long(28)) &* 1_000_000_000 &+ Int64(words[30]), blockBytes: words[1])
+            modifiedNanoseconds: Int64(bitPattern: long(28)) &* 1_000_000_000 &+ Int64(words[30]), blockBytes: words[1],
+            accessedNanoseconds: Int64(bitPattern: long(16)) &* 1_000_000_000 &+ Int64(words[18]))
     }
 
     /// The type of the file system that holds a path: `f_type` of statfs(2), a number from `linux/magic.h`.

@@ -164,6 +164,7 @@ public enum SystemCall: UInt64, Sendable {
     case utimes = 235
     case waitid = 247
     case inotify_add_watch = 254
+    case inotify_rm_watch = 255
     case openat = 257
     case mkdirat = 258
     case mknodat = 259
@@ -197,6 +198,8 @@ public enum SystemCall: UInt64, Sendable {
     case rt_tgsigqueueinfo = 297
     case perf_event_open = 298
     case prlimit64 = 302
+    case name_to_handle_at = 303
+    case open_by_handle_at = 304
     case setns = 308
     case process_vm_readv = 310
     case process_vm_writev = 311

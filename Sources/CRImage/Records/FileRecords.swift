@@ -13,6 +13,10 @@ public enum InodeKind: UInt32, Sendable, Hashable {
     case memfd = 6
     /// Shared anonymous memory (`/dev/zero (deleted)`); content in page runs.
     case sharedMemory = 7
+    /// A symbolic link itself, open with O_PATH.
+    case symbolicLink = 20
+    /// A socket's name, open with O_PATH.
+    case socketName = 21
 }
 
 /// Something that can be opened or mapped.
@@ -38,6 +42,16 @@ public struct InodeRecord: ImageValue {
     /// Whether the workload can change the file (open for writing, or mapped shared and writable): then size and time
     /// may go on changing between dump and restore, and only a smaller size is a difference.
     public var isWritten = false
+    public var accessedNanoseconds: Int64 = 0
+    /// Whether the name in `path` was removed: restore makes it for as long as it opens the inode. Never for inodes with
+    /// content of their own.
+    public var isRemoved = false
+    /// Another name of an inode whose own one was removed; empty when it has none.
+    public var otherName = ""
+    /// Whether the dump made that other name, so that the restore removes it.
+    public var isOtherNameOurs = false
+    /// Where a symbolic link leads.
+    public var target = ""
 
     public init() {}
 
@@ -55,6 +69,11 @@ public struct InodeRecord: ImageValue {
         try fields.number("seals", &seals)
         try fields.number("hugePageShift", &hugePageShift)
         try fields.flag("isWritten", &isWritten)
+        try fields.number("accessedNanoseconds", &accessedNanoseconds)
+        try fields.flag("isRemoved", &isRemoved)
+        try fields.text("otherName", &otherName)
+        try fields.flag("isOtherNameOurs", &isOtherNameOurs)
+        try fields.text("target", &target)
     }
 }
 
@@ -70,6 +89,12 @@ public enum OpenFileKind: UInt32, Sendable, Hashable {
     case epoll = 5
     case timerfd = 6
     case signalfd = 7
+    case inotify = 20
+    case pidfd = 21
+    /// A file or folder below `/proc/PID`.
+    case taskFile = 22
+    /// A namespace, `/proc/PID/ns/…`.
+    case namespace = 23
     /// A ``SocketRecord``.
     case socket = 8
 }
@@ -93,6 +118,9 @@ public struct OpenFileRecord: ImageValue {
     public var ownerID: Int32 = 0
     /// F_GETSIG.
     public var ownerSignal: Int32 = 0
+    /// User and effective user ID of whoever set the owner; they decide whom its signals reach.
+    public var ownerUser: UInt32 = 0
+    public var ownerEffectiveUser: UInt32 = 0
     /// Of an eventfd.
     public var eventCount: UInt64 = 0
     public var eventIsSemaphore = false
@@ -102,6 +130,10 @@ public struct OpenFileRecord: ImageValue {
     public var timer = TimerfdValue()
     /// Of a signalfd.
     public var signalMask: UInt64 = 0
+    /// Of an inotify instance, ascending by watch descriptor.
+    public var watches: [InotifyWatchValue] = []
+    /// Of a pidfd, a task's file and a namespace.
+    public var handle = TaskHandleValue()
 
     public init() {}
 
@@ -116,11 +148,15 @@ public struct OpenFileRecord: ImageValue {
         try fields.number("ownerKind", &ownerKind)
         try fields.number("ownerID", &ownerID)
         try fields.number("ownerSignal", &ownerSignal)
+        try fields.number("ownerUser", &ownerUser)
+        try fields.number("ownerEffectiveUser", &ownerEffectiveUser)
         try fields.number("eventCount", &eventCount)
         try fields.flag("eventIsSemaphore", &eventIsSemaphore)
         try fields.list("epollTargets", &epollTargets)
         try timer.transfer(&fields)
         try fields.hex("signalMask", &signalMask)
+        try fields.list("watches", &watches)
+        try handle.transfer(&fields)
     }
 }
 
@@ -153,6 +189,8 @@ public struct TimerfdValue: ImageValue {
     /// Time to the next expiry; 0 when disarmed.
     public var valueNanoseconds: UInt64 = 0
     public var intervalNanoseconds: UInt64 = 0
+    /// Next expiry on its clock, for a clock of the wall that was told an absolute time; 0 otherwise.
+    public var absoluteNanoseconds: UInt64 = 0
 
     public init() {}
 
@@ -162,6 +200,7 @@ public struct TimerfdValue: ImageValue {
         try fields.number("timerFlags", &settimeFlags)
         try fields.number("timerValueNanoseconds", &valueNanoseconds)
         try fields.number("timerIntervalNanoseconds", &intervalNanoseconds)
+        try fields.number("timerAbsoluteNanoseconds", &absoluteNanoseconds)
     }
 }
 

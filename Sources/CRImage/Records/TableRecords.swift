@@ -41,6 +41,9 @@ public struct FileSystemRecord: ImageValue {
     public var workingDirectory = "/"
     public var root = "/"
     public var umask: UInt32 = 0
+    /// Number of an ``OpenFileRecord`` of the folder where the path does not lead to it (any more); 0 for none.
+    public var workingDirectoryFile: UInt32 = 0
+    public var rootFile: UInt32 = 0
 
     public init() {}
 
@@ -49,6 +52,8 @@ public struct FileSystemRecord: ImageValue {
         try fields.text("workingDirectory", &workingDirectory)
         try fields.text("root", &root)
         try fields.number("umask", &umask)
+        try fields.number("workingDirectoryFile", &workingDirectoryFile)
+        try fields.number("rootFile", &rootFile)
     }
 }
 
