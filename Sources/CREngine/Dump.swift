@@ -73,6 +73,7 @@ public enum Dump {
             clock.end("freeze")
             try collector.collect()
             collector.contents.header = header(options, fingerprint, root: collector.inner(options.pid))
+            collector.readClocks(of: options.pid)
             try collector.findInherited()
             try check(collector.contents)
             clock.end("collect")

@@ -13,7 +13,8 @@ extension DumpCollector {
             throw refuse(root.pid, "namespace \(workload)", "it runs in a user namespace of its own")
         }
         let mine = links(own)
-        for name in ["net", "ipc", "uts", "cgroup", "time"] where mine[name] != expected[name] {
+        // A time namespace is carried as what it adds to the clocks.
+        for name in ["net", "ipc", "uts", "cgroup"] where mine[name] != expected[name] {
             throw refuse(
                 root.pid, "namespace \(expected[name] ?? name)", "it is not the engine's own, and is not carried")
         }
@@ -22,10 +23,9 @@ extension DumpCollector {
                 let status = try EngineError.wrap("read the status", task: task) { () throws(LinuxError) in
                     try Procfs.status(task)
                 }
-                if status.seccomp != 0 {
-                    throw refuse(
-                        task, "seccomp \(status.seccomp == 1 ? "strict mode" : "filter")",
-                        "seccomp is not carried by this version")
+                try admitSeccomp(task, status)
+                if Ptrace.debugControl(task) & 0xff != 0 {
+                    throw refuse(task, "hardware breakpoint", "debug registers are not carried")
                 }
                 let registers = try EngineError.wrap("read the registers", task: task) { () throws(LinuxError) in
                     try Ptrace.registers(task)
@@ -55,6 +55,9 @@ extension DumpCollector {
                 throw refuse(
                     process.pid, "namespace \(children ?? "pid_for_children")",
                     "its children go to another PID namespace")
+            }
+            if let children = try? Files.link("/proc/\(process.pid)/ns/time_for_children"), children != found["time"] {
+                throw refuse(process.pid, "namespace \(children)", "its children go to another time namespace")
             }
             if process.stat.terminal != 0 {
                 throw refuse(

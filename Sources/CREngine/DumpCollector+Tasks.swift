@@ -70,6 +70,7 @@ extension DumpCollector {
         space.dumpable = UInt32(try remote.call(.prctl, 3, doing: "ask whether it may be dumped"))
         space.hugePagesDisabled = try remote.call(.prctl, 42, doing: "ask for huge pages") != 0
         space.programBreak = try remote.call(.brk, 0, doing: "read the program break")
+        record.state = try processState(remote)
         record.timers = try posixTimers(remote, process, scratch)
         for child in tree.processes where child.groupStopSignal != 0 && child.parent == process.pid {
             try remote.write(words: [0, 0], at: scratch)
@@ -92,16 +93,19 @@ extension DumpCollector {
         }
         var values: [PosixTimerValue] = []
         for timer in timers {
-            if timer.clock < 0 {
-                throw refuse(process.pid, "timer \(timer.id)", "it counts the CPU time of one task")
-            }
             var value = PosixTimerValue()
+            value.creator = try creator(of: timer, process)
             value.id = timer.id
             value.clock = timer.clock
             value.signal = timer.signal
             value.value = timer.value
             value.notify = timer.notify
             value.notifyTask = inner(timer.notifyTask)
+            // Signals for a thread that has ended reach nobody, and no timer can be made for it.
+            if timer.notify & 4 != 0, !process.tasks.contains(timer.notifyTask) {
+                value.notify = 1
+                value.notifyTask = 0
+            }
             try remote.call(.timer_gettime, Kernel.number(timer.id), scratch, doing: "read timer \(timer.id)")
             let bytes = try remote.read(at: scratch, count: 32)
             value.intervalNanoseconds = bytes.word(at: 0) * 1_000_000_000 + bytes.word(at: 8)
@@ -109,6 +113,31 @@ extension DumpCollector {
             values.append(value)
         }
         return values
+    }
+
+    /// Whose CPU time a timer counts when its clock only says "the caller's".
+    ///
+    /// Clock numbers: `include/linux/posix-timers_types.h`; a negative one holds the inverted TID above bit 2, which
+    /// tells a thread's clock from a process's.
+    private func creator(of timer: PosixTimer, _ process: FrozenTree.Process) throws(EngineError) -> Int32 {
+        let name = "timer \(timer.id)"
+        var owner: Int32 = 0
+        if timer.clock < 0 {
+            owner = ~(timer.clock >> 3)
+            let isThread = timer.clock & 4 != 0
+            if owner != 0 || !isThread {
+                guard owner == 0 || innerTids.values.contains(owner) else {
+                    throw refuse(process.pid, name, "it counts the CPU time of task \(owner), which is not in the tree")
+                }
+                return 0
+            }
+        } else if timer.clock != 3 {  // CLOCK_THREAD_CPUTIME_ID
+            return 0
+        }
+        if process.tasks.count == 1 { return inner(process.pid) }
+        // Threads mostly make such a timer for themselves; the kernel does not tell.
+        if timer.notify & 4 != 0, process.tasks.contains(timer.notifyTask) { return inner(timer.notifyTask) }
+        throw refuse(process.pid, name, "it counts the CPU time of a thread that the kernel does not name")
     }
 
     private func actions(
@@ -154,10 +183,13 @@ extension DumpCollector {
             (try Procfs.status(tid), try Procfs.stat(tid), try Ptrace.pendingSiginfo(tid, shared: false))
         }
         let isSignalDue = (status.pendingSignals | status.sharedPendingSignals) & ~remote.originalMask != 0
+        let codeBefore = { (address: UInt64) in try? RemoteMemory.read(tid, at: address &- 64, count: 64) }
+        let sleep = InterruptedCall.sleep(remote.original, codeBefore) { address in
+            try? RemoteMemory.read(tid, at: address, count: 16)
+        }
         record.registers =
-            InterruptedCall.settle(remote.original, isSignalDue: isSignalDue) { address in
-                try? RemoteMemory.read(tid, at: address - 64, count: 64)
-            }.words
+            (sleep?.registers
+            ?? InterruptedCall.settle(remote.original, isSignalDue: isSignalDue, codeBefore: codeBefore)).words
         record.comm = stat.comm
         (record.xstateKind, record.xstate) = try extendedState(tid)
         try askTask(remote, &record)
@@ -169,6 +201,8 @@ extension DumpCollector {
         record.rseq = try rseq(remote, process)
         record.credentials = credentials(status, secureBits: record.credentials.secureBits)
         record.scheduling = (try? Limits.scheduling(of: tid)) ?? []
+        record.state = try taskState(remote, status, stat, securityOf: process.pid)
+        record.state.sleepNanoseconds = sleep?.nanoseconds ?? 0
         contents.tasks.append(record)
     }
 

@@ -30,6 +30,7 @@ final class FrozenTree {
     private var deferred: [(process: Int32, signal: Int32)] = []
     private let wakeups: UInt64
     private let stopSeconds: Double
+    private var settling = FreezeSettle()
 
     /// - Parameters:
     ///   - wakeups: Blocked signals that end any wait.
@@ -181,13 +182,26 @@ final class FrozenTree {
         seized.append(task)
         seizedSet.insert(task)
         let deadline = Deadline(seconds: stopSeconds)
+        // A task that does nothing but read the clock is in the vDSO most of the time; each look is a new throw.
+        var looks = 0
         do {
             try Ptrace.interrupt(task)
             while true {
                 switch try status(of: task, deadline) {
                 case .stopped(let signal, event: 128, _):
                     // PTRACE_EVENT_STOP: SIGTRAP for our interrupt, the stop signal in a group stop.
-                    if signal != Signals.trap { stopSignal[task] = signal }
+                    if signal != Signals.trap {
+                        stopSignal[task] = signal
+                        return true
+                    }
+                    let registers = try Ptrace.registers(task)
+                    looks += 1
+                    if looks <= 200, settling.isInVdso(registers, of: pid) {
+                        try Ptrace.resume(task)
+                        try Ptrace.interrupt(task)
+                        continue
+                    }
+                    try settling.settle(task, of: pid, registers)
                     return true
                 case .stopped(let signal, event: 0, systemCall: false):
                     // It was about to take a signal. It shall: the interrupt is still due and comes right after.

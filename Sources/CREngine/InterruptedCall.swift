@@ -44,6 +44,33 @@ enum InterruptedCall {
         return settled
     }
 
+    /// A sleep whose remaining time the kernel has written where the task asked for it: nanosleep and a relative
+    /// clock_nanosleep with a place for it. An absolute one starts again as it was.
+    ///
+    /// - Returns: Registers that keep the restart code, with the number of the call itself, and the time that is left.
+    static func sleep(
+        _ registers: Registers, _ codeBefore: (UInt64) -> [UInt8]?, memory: (UInt64) -> [UInt8]?
+    ) -> (registers: Registers, nanoseconds: UInt64)? {
+        guard registers.interruptedCall != nil,
+            RestartCode(rawValue: Int64(bitPattern: registers.rax)) == .restartBlock
+        else { return nil }
+        var kept = registers
+        if kept.origRax == restartSystemCall {
+            guard let number = number(registers, codeBefore) else { return nil }
+            kept.origRax = number
+        }
+        let place: UInt64
+        switch kept.origRax {
+        case 35: place = registers.rsi
+        case 230 where registers.rsi & 1 == 0: place = registers.r10
+        default: return nil
+        }
+        guard place != 0, let bytes = memory(place) else { return nil }
+        let (seconds, nanoseconds) = (bytes.word(at: 0), bytes.word(at: 8))
+        guard seconds < 1 << 32, nanoseconds < 1_000_000_000, seconds + nanoseconds > 0 else { return nil }
+        return (kept, seconds * 1_000_000_000 + nanoseconds)
+    }
+
     /// Looks for `mov $number, %eax` before the `syscall` instruction, and checks that the arguments fit.
     private static func number(_ registers: Registers, _ codeBefore: (UInt64) -> [UInt8]?) -> UInt64? {
         if let code = codeBefore(registers.rip - 2) {

@@ -42,6 +42,10 @@ public final class RemoteTask {
     /// Blocked signals of the engine that end a wait with `EngineError.interrupted`.
     public var wakeups: UInt64 = 0
 
+    /// How the task's own system calls are dispatched, off during remote calls; ``park()`` sets it. `nil` when the kernel
+    /// cannot tell or nothing is on.
+    public var userDispatch: Ptrace.UserDispatch?
+
     private var scratchIsLent = false
     private var place = Place.eventStop
     private let timeoutSeconds: Double
@@ -56,6 +60,12 @@ public final class RemoteTask {
             let mask = try Ptrace.signalMask(task)
             try Ptrace.setSignalMask(task, ~0)
             return (registers, mask)
+        }
+        if let dispatch = Ptrace.userDispatch(task), dispatch.mode != 0 {
+            userDispatch = dispatch
+            try EngineError.wrap("suspend user dispatch", task: task) { () throws(LinuxError) in
+                try Ptrace.setUserDispatch(task, Ptrace.UserDispatch())
+            }
         }
     }
 
@@ -139,30 +149,56 @@ public final class RemoteTask {
             scratch = nil
             _ = try attempt(.munmap, [range.start, UInt64(range.count)])
         }
-        if place == .systemCallExit {
-            try EngineError.wrap("stop the task again", task: task) { () throws(LinuxError) in
-                try Ptrace.interrupt(task)
-            }
-            let deadline = Deadline(seconds: timeoutSeconds)
-            search: while true {
-                let status = try step(deadline, "task \(task) to stop") { () throws(LinuxError) in
-                    try Ptrace.resume(task)
-                }
-                switch status {
-                case .stopped(_, event: 128, _): break search  // PTRACE_EVENT_STOP
-                case .stopped(let signal, event: 0, systemCall: false): deferSignal(signal)
-                case .stopped, .continued: continue
-                case .exited, .killed: throw .derailed(task: task, "it ended before it could be let go")
-                }
-            }
-        }
+        if place == .systemCallExit { try stopAgain() }
         try EngineError.wrap("give the task its registers back", task: task) { () throws(LinuxError) in
             try Ptrace.setRegisters(task, original)
             try Ptrace.setSignalMask(task, originalMask)
+            if let userDispatch { try Ptrace.setUserDispatch(task, userDispatch) }
         }
         scratch = nil
         scratchIsLent = false
         place = .eventStop
+    }
+
+    /// Brings the task to PTRACE_EVENT_STOP.
+    private func stopAgain() throws(EngineError) {
+        try EngineError.wrap("stop the task again", task: task) { () throws(LinuxError) in
+            try Ptrace.interrupt(task)
+        }
+        let deadline = Deadline(seconds: timeoutSeconds)
+        while true {
+            let status = try step(deadline, "task \(task) to stop") { () throws(LinuxError) in
+                try Ptrace.resume(task)
+            }
+            switch status {
+            case .stopped(_, event: 128, _): return  // PTRACE_EVENT_STOP
+            case .stopped(let signal, event: 0, systemCall: false): deferSignal(signal)
+            case .stopped, .continued: continue
+            case .exited, .killed: throw .derailed(task: task, "it ended before it could be let go")
+            }
+        }
+    }
+
+    /// Lets the task begin a call of its own and interrupts it there, so that the kernel holds what it needs to go on
+    /// with it; ``original`` becomes what the kernel left in the registers.
+    ///
+    /// - Parameter registers: Stand at the `syscall` instruction, with number and arguments in place.
+    /// - Returns: The kernel's answer, mostly a ``RestartCode``.
+    public func begin(_ registers: Registers) throws(EngineError) -> Int64 {
+        var registers = registers
+        registers.origRax = .max
+        let call = SystemCall(rawValue: registers.rax) ?? .restart_syscall
+        try EngineError.wrap("set the registers for \(call.name)", task: task) { () throws(LinuxError) in
+            try Ptrace.setRegisters(task, registers)
+        }
+        place = .systemCallExit
+        try runToSystemCallStop(call)
+        try stopAgain()
+        place = .eventStop
+        return Int64(
+            bitPattern: try EngineError.wrap("read the answer of \(call.name)", task: task) { () throws(LinuxError) in
+                try Ptrace.registers(task)
+            }.rax)
     }
 
     private func step(

@@ -120,6 +120,8 @@ final class RestoreSession {
     }
 
     private var pageCount: UInt64 = 0
+    /// Address spaces whose own vDSO forwards to this kernel's, which stays where it was parked.
+    private var keepsParkedVdso: Set<UInt32> = []
 
     private func build(
         _ tree: RestoreTree, _ plan: RelationPlan, _ files: RestoreFiles, _ contents: ImageContents,
@@ -127,6 +129,7 @@ final class RestoreSession {
     ) throws(EngineError) {
         var spaces: RestoreSpaces?
         try tree.create(plan) { (root) throws(EngineError) in
+            try RestoreTime.enter(root, contents.header)
             let made = RestoreSpaces(contents, plan, tree, files)
             try made.build(root)
             spaces = made
@@ -136,6 +139,10 @@ final class RestoreSession {
             try spaces?.build(stub)
         }
         guard let spaces else { throw .image("processes", why: "the root is missing") }
+        keepsParkedVdso = Set(
+            contents.addressSpaces.filter { space in
+                space.vmas.contains { $0.kind == .vdso } && !spaces.vdso.canMove(space.number)
+            }.map(\.number))
         try files.finishSockets()
         end("tasks")
         let live = contents.processes.filter { !$0.isZombie }
@@ -150,7 +157,13 @@ final class RestoreSession {
         try tree.endZombies()
         // Before signal actions and pending signals are set: ends and stops of children are reported to the stubs.
         notes += try tree.stopProcesses(contents)
-        for record in live { try tree.createThreads(of: record.pid) }
+        for record in live {
+            if let stub = tree.processes[record.pid] {
+                let state = RestoreProcessState(stub: stub, state: record.state)
+                notes += try state.identify() + state.apply()
+            }
+            try tree.createThreads(of: record.pid)
+        }
         try giveFiles(tree, files, live, contents)
         end("descriptors")
         for record in live { try setUp(tree, record, contents) }
@@ -263,17 +276,16 @@ final class RestoreSession {
         for index in tasks.indices { try tasks[index].setUp() }
         try process.setActions()
         try process.queueSignals()
-        try process.createTimers()
+        try process.createTimers { tree.threads[$0] ?? stub }
         try process.setLimits()
+        for index in tasks.indices { try tasks[index].queueSignals() }
+        try RestoreSeccomp(tasks.map { ($0.stub, $0.record) }, contents).install()
         for index in tasks.indices { try tasks[index].dropRights() }
         if let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace }) {
             try setDumpable(stub, space)
         }
-        for task in tasks {
-            guard let registers = Registers(words: task.record.registers) else { continue }
-            task.stub.remote.original = registers
-            task.stub.remote.originalMask = task.record.signalMask
-        }
+        notes += try RestoreProcessState(stub: stub, state: record.state).deny()
+        for task in tasks { task.prepareRegisters() }
         notes += process.notes + tasks.flatMap(\.notes)
     }
 
@@ -284,13 +296,25 @@ final class RestoreSession {
     }
 
     /// Starts a process's timers, takes the engine's pages away, and leaves its tasks ready to be detached.
-    private func arm(_ tree: RestoreTree, _ record: ProcessRecord) throws(EngineError) {
+    private func arm(
+        _ tree: RestoreTree, _ record: ProcessRecord, _ contents: ImageContents
+    ) throws(EngineError) {
         guard let stub = tree.processes[record.pid] else { return }
-        for thread in tree.threads.values where thread.process == record.pid { try thread.remote.park() }
+        let sleeps = Dictionary(
+            contents.tasks.filter { $0.process == record.pid && $0.state.sleepNanoseconds != 0 }.map { ($0.tid, $0) },
+            uniquingKeysWith: { first, _ in first })
+        for thread in tree.threads.values where thread.process == record.pid {
+            if let task = sleeps[thread.tid] { try RestoreSleep(stub: thread, record: task).begin() }
+            try thread.remote.park()
+        }
         try RestoreProcess(stub: stub, record: record, contents: ImageContents()).startTimers()
         // The code page goes with the call that it makes: the task is stopped before it would return there.
+        let keepsVdso = keepsParkedVdso.contains(record.addressSpace)
         try stub.call(
-            .munmap, [tree.area.start, 4096 + RestoreStub.Area.dataBytes], doing: "unmap the engine's pages")
+            .munmap,
+            [tree.area.start, keepsVdso ? 4096 + RestoreStub.Area.dataBytes : RestoreStub.Area.sizeBytes],
+            doing: "unmap the engine's pages")
+        if let task = sleeps[record.pid] { try RestoreSleep(stub: stub, record: task).begin() }
         try stub.remote.park()
     }
 
@@ -320,7 +344,7 @@ final class RestoreSession {
         _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ contents: ImageContents
     ) throws(EngineError) {
         let running = live.filter { $0.stopSignal == 0 }
-        for record in live { try arm(tree, record) }
+        for record in live { try arm(tree, record, contents) }
         try files.arm { tree.outer($0) }
         if let first = tree.namespaceInit {
             try RestoreInit.start(first, root: contents.header.root, detach: options.detach)

@@ -181,8 +181,9 @@ struct RestoreMemory {
             }
         }
         if let failure {
-            notes.append(
-                "the marks of process \(stub.tid) (heap, arguments) could not be set: PR_SET_MM gave \(failure)")
+            // A process with the heap of the engine's program would grow into somebody else's memory.
+            throw .remote(
+                call: "prctl(PR_SET_MM_MAP)", task: stub.tid, failure, doing: "set the marks (heap, arguments)")
         }
     }
 }

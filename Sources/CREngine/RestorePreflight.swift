@@ -156,6 +156,19 @@ struct RestorePreflight {
             refuse(
                 .kernelSyscallMissing, task: registered.tid, "this kernel has no rseq, which the task uses", ["rseq"])
         }
+        if RestoreTime.wanted(contents.header) != nil, !RestoreTime.isPossible {
+            refuse(
+                .kernelFeatureMissing,
+                "the monotonic clock counts from elsewhere here, and this kernel has no time namespaces to go on with "
+                    + "the workload's", ["time-namespace"])
+        }
+        let dispatched = contents.tasks.first { !$0.state.userDispatch.isEmpty }
+        if let dispatched, !Self.isAtLeast(6, 4) {
+            refuse(
+                .kernelFeatureMissing, task: dispatched.tid,
+                "system calls of the task are dispatched to itself, which can be set from 6.4 on only",
+                ["syscall-user-dispatch"])
+        }
         if let large = contents.tasks.first(where: { $0.rseq.sizeBytes > 32 }), !Self.isAtLeast(6, 3) {
             refuse(
                 .kernelFeatureMissing, task: large.tid,

@@ -114,35 +114,31 @@ struct RestoreProcess {
             try stub.call(
                 .rt_sigqueueinfo, [UInt64(record.pid), UInt64(signal), info], doing: "queue \(Signals.name(signal))")
         }
-        // The kernel lets only the first task of a process queue any siginfo for the others.
-        for task in contents.tasks where task.process == record.pid {
-            for siginfo in task.pendingSignals {
-                guard let signal = Self.queueable(siginfo) else { continue }
-                let info = try stub.put(siginfo)
-                try stub.call(
-                    .rt_tgsigqueueinfo, [UInt64(record.pid), UInt64(task.tid), UInt64(signal), info],
-                    doing: "queue \(Signals.name(signal))")
-            }
-        }
     }
 
-    private static func queueable(_ siginfo: [UInt8]) -> Int32? {
+    static func queueable(_ siginfo: [UInt8]) -> Int32? {
         let signal = Int32(bitPattern: siginfo.half(at: 0))
         guard signal > 0, signal <= 64, signal != Signals.kill, signal != Signals.stop else { return nil }
         return signal
     }
 
     /// Timers, with the IDs that the workload knows.
-    func createTimers() throws(EngineError) {
+    ///
+    /// - Parameter task: The stub of a task of this process; one that counts its own CPU time must create its timer.
+    func createTimers(by task: (Int32) -> RestoreStub) throws(EngineError) {
         if !record.timers.isEmpty {
             // PR_TIMER_CREATE_RESTORE_IDS (6.15): the kernel takes the ID from where it would store it.
             let takesIDs = try stub.attempt(.prctl, [77, 1, 0, 0, 0]) == nil
-            for timer in record.timers.sorted(by: { $0.id < $1.id }) { try create(timer, takesIDs: takesIDs) }
+            for timer in record.timers.sorted(by: { $0.id < $1.id }) {
+                try create(timer, by: task(timer.creator), takesIDs: takesIDs)
+            }
             if takesIDs { try stub.call(.prctl, [77, 0, 0, 0, 0], doing: "number timers as usual") }
         }
     }
 
-    private func create(_ timer: PosixTimerValue, takesIDs: Bool) throws(EngineError) {
+    private func create(
+        _ timer: PosixTimerValue, by stub: RestoreStub, takesIDs: Bool
+    ) throws(EngineError) {
         // struct sigevent: value, signal, notify, TID
         let event = try stub.put(
             words: [

@@ -44,6 +44,9 @@ struct RestoreTask {
             try stub.call(.prctl, [29, record.timerSlackNanoseconds], doing: "set the timer slack")
         }
         if record.scheduling.count >= 48 { try setScheduling() }
+        var state = RestoreTaskState(stub: stub, state: record.state)
+        try state.place()
+        notes += state.notes
         if record.personality != 0 {
             try stub.call(.personality, [UInt64(record.personality)], doing: "set the personality")
         }
@@ -78,10 +81,36 @@ struct RestoreTask {
         }
     }
 
+    /// Signals for this task alone. The kernel lets a task queue any siginfo for itself, and only for itself.
+    func queueSignals() throws(EngineError) {
+        for siginfo in record.pendingSignals {
+            guard let signal = RestoreProcess.queueable(siginfo) else { continue }
+            let info = try stub.put(siginfo)
+            try stub.call(
+                .rt_tgsigqueueinfo,
+                [RestoreStub.word(record.process), RestoreStub.word(record.tid), UInt64(signal), info],
+                doing: "queue \(Signals.name(signal))")
+        }
+    }
+
+    /// What the task gets when it is parked; no remote call of it needs them any more to be the stub's.
+    func prepareRegisters() {
+        guard let registers = Registers(words: record.registers) else { return }
+        stub.remote.original = registers
+        stub.remote.originalMask = record.signalMask
+        let dispatch = record.state.userDispatch
+        if dispatch.count == 4, dispatch[0] != 0 {
+            stub.remote.userDispatch = Ptrace.UserDispatch(
+                mode: dispatch[0], selector: dispatch[1], offset: dispatch[2], length: dispatch[3])
+        }
+    }
+
     // MARK: Rights
 
     /// Credentials and what else ends the engine's freedom; the last remote calls but those that need no right.
     mutating func dropRights() throws(EngineError) {
+        var state = RestoreTaskState(stub: stub, state: record.state)
+        try state.label()
         let wanted = record.credentials
         let status = try EngineError.wrap("read the stub's credentials", task: record.tid) { () throws(LinuxError) in
             try Procfs.status(stub.outer)
@@ -101,6 +130,8 @@ struct RestoreTask {
             try stub.call(.prctl, [38, 1, 0, 0, 0], doing: "set no_new_privs")
         }
         try stub.call(.prctl, [1, RestoreStub.word(record.parentDeathSignal)], doing: "set the parent death signal")
+        try state.restrict()
+        notes += state.notes
     }
 
     private mutating func setCredentials(

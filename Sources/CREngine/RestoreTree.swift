@@ -7,7 +7,7 @@ internal import LinuxKit
 ///
 /// - Precondition: All methods run on one thread.
 final class RestoreTree {
-    private static let options: Ptrace.Options = [
+    static let options: Ptrace.Options = [
         .markSystemCallStops, .traceFork, .traceVfork, .traceClone, .killOnExit,
     ]
 

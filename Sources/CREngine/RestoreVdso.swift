@@ -67,6 +67,15 @@ final class RestoreVdso {
             let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace }),
             let vdso = space.vmas.first(where: { $0.kind == .vdso })
         else { return }
+        for task in contents.tasks where task.process == record.pid {
+            // rip is the 17th of the words.
+            guard task.registers.count == Registers.wordCount, (vdso.start..<vdso.end).contains(task.registers[16])
+            else { continue }
+            throw .refused(
+                Refusal(
+                    reason: "kernel.vdso", task: task.tid, object: "[vdso]",
+                    message: "the task stands in the source kernel's vDSO, which is another one here"))
+        }
         guard let base = RestoreMemory.parkedVdso(specials, in: tree.area) else {
             throw .refused(
                 Refusal(

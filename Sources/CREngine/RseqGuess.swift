@@ -28,7 +28,7 @@ enum RseqGuess {
     }
 
     /// The value of `__rseq_offset` in the process's dynamic linker.
-    private static func offset(_ process: Int32) -> Int64? {
+    static func offset(_ process: Int32) -> Int64? {
         guard let mappings = try? Procfs.mappingsWithoutFlags(process) else { return nil }
         var seen: Set<String> = []
         for mapping in mappings where mapping.fileOffset == 0 && mapping.name.hasPrefix("/") {

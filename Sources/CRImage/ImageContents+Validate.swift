@@ -4,6 +4,7 @@ extension ImageContents {
         try numbersAreUnique()
         try processesFit()
         try tasksFit()
+        try taskStatesFit()
         for space in addressSpaces { try fits(space) }
         try filesFit()
         try socketsFit()
@@ -28,6 +29,7 @@ extension ImageContents {
         try unique(fileTables.map(\.number), &seen, "file table")
         try unique(fileSystems.map(\.number), &seen, "file system")
         try unique(signalTables.map(\.number), &seen, "signal table")
+        try unique(seccompFilters.map(\.number), &seen, "seccomp filter")
         try unique(sockets.map(\.number), &seen, "socket")
     }
 

@@ -13,6 +13,7 @@ public struct ImageContents: Sendable, Hashable {
     public var fileSystems: [FileSystemRecord] = []
     public var signalTables: [SignalTableRecord] = []
     public var fileLocks: [FileLockRecord] = []
+    public var seccompFilters: [SeccompFilterRecord] = []
     public var sockets: [SocketRecord] = []
 
     public init() {}
@@ -31,6 +32,7 @@ public struct ImageContents: Sendable, Hashable {
         case .fileSystem(let value): fileSystems.append(value)
         case .signalTable(let value): signalTables.append(value)
         case .fileLock(let value): fileLocks.append(value)
+        case .seccompFilter(let value): seccompFilters.append(value)
         case .socket(let value): sockets.append(value)
         }
     }
@@ -48,6 +50,7 @@ public struct ImageContents: Sendable, Hashable {
         records += fileSystems.map { .fileSystem($0) }
         records += signalTables.map { .signalTable($0) }
         records += fileLocks.map { .fileLock($0) }
+        records += seccompFilters.map { .seccompFilter($0) }
         records += sockets.map { .socket($0) }
         return records
     }

@@ -13,6 +13,7 @@ public enum ImageRecord: Sendable, Hashable {
     case fileSystem(FileSystemRecord)
     case signalTable(SignalTableRecord)
     case fileLock(FileLockRecord)
+    case seccompFilter(SeccompFilterRecord)
     case socket(SocketRecord)
 
     /// What a block holds, as its header says it.
@@ -21,6 +22,7 @@ public enum ImageRecord: Sendable, Hashable {
         case process, task, addressSpace, inode, openFile, pipe, fileTable, fileSystem, signalTable
         case socket = 11
         case fileLock = 30
+        case seccompFilter = 40
         case metadataEnd = 64
         case pages = 65
         case trailer = 66
@@ -39,6 +41,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .fileSystem: .fileSystem
         case .signalTable: .signalTable
         case .fileLock: .fileLock
+        case .seccompFilter: .seccompFilter
         case .socket: .socket
         }
     }
@@ -61,6 +64,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .fileSystem(let value): try pass(value, &fields)
         case .signalTable(let value): try pass(value, &fields)
         case .fileLock(let value): try pass(value, &fields)
+        case .seccompFilter(let value): try pass(value, &fields)
         case .socket(let value): try pass(value, &fields)
         }
     }
@@ -105,6 +109,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .fileSystem: return .fileSystem(try value(FileSystemRecord.self))
         case .signalTable: return .signalTable(try value(SignalTableRecord.self))
         case .fileLock: return .fileLock(try value(FileLockRecord.self))
+        case .seccompFilter: return .seccompFilter(try value(SeccompFilterRecord.self))
         case .socket: return .socket(try value(SocketRecord.self))
         case .metadataEnd, .pages, .trailer: return nil
         }

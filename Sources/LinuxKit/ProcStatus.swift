@@ -30,6 +30,8 @@ public struct TaskStatus: Sendable, Hashable {
     public var noNewPrivileges: Bool
     /// 0 none, 1 strict, 2 filter.
     public var seccomp: Int
+    /// `Speculation_Store_Bypass` and `SpeculationIndirectBranch`, as text; empty when the kernel has no such lines.
+    public var speculation: String
     public var threads: Int
     /// Memory that the process has locked (VmLck), in KiB.
     public var lockedKibibytes: UInt64 = 0
@@ -83,7 +85,10 @@ extension ProcParser {
             capabilitiesInheritable: try mask("CapInh"), capabilitiesPermitted: try mask("CapPrm"),
             capabilitiesEffective: try mask("CapEff"), capabilitiesBounding: try mask("CapBnd"),
             capabilitiesAmbient: try mask("CapAmb"), noNewPrivileges: try number("NoNewPrivs", Int.self) != 0,
-            seccomp: fields["Seccomp"].flatMap { Int($0) } ?? 0, threads: try number("Threads", Int.self),
+            seccomp: fields["Seccomp"].flatMap { Int($0) } ?? 0,
+            speculation: (fields["Speculation_Store_Bypass"] ?? "") + " / "
+                + (fields["SpeculationIndirectBranch"] ?? ""),
+            threads: try number("Threads", Int.self),
             lockedKibibytes: fields["VmLck"].flatMap { UInt64($0.prefix { $0 != " " }) } ?? 0)
     }
 
@@ -100,6 +105,8 @@ public struct TaskStat: Sendable, Hashable {
     public var session: Int32
     public var terminal: Int32
     public var foregroundGroup: Int32
+    /// PF_… of `include/linux/sched.h`.
+    public var flags: UInt32
     public var nice: Int
     /// Clock ticks after boot at which it started; with the TID an identity.
     public var startTicks: UInt64
@@ -141,7 +148,7 @@ extension ProcParser {
             comm: Array(bytes[(open + 1)..<close]), state: state, parent: try field(4, Int32.self),
             processGroup: try field(5, Int32.self), session: try field(6, Int32.self),
             terminal: try field(7, Int32.self), foregroundGroup: try field(8, Int32.self),
-            nice: try field(19, Int.self),
+            flags: try field(9, UInt32.self), nice: try field(19, Int.self),
             startTicks: try field(22, UInt64.self), startCode: try field(26, UInt64.self),
             endCode: try field(27, UInt64.self), startStack: try field(28, UInt64.self),
             exitSignal: try field(38, Int32.self), startData: try field(45, UInt64.self),

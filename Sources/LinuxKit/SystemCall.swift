@@ -163,6 +163,8 @@ public enum SystemCall: UInt64, Sendable {
     case tgkill = 234
     case utimes = 235
     case waitid = 247
+    case ioprio_set = 251
+    case ioprio_get = 252
     case inotify_add_watch = 254
     case inotify_rm_watch = 255
     case openat = 257

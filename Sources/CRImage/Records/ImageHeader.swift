@@ -23,6 +23,11 @@ public struct ImageHeader: ImageValue {
     public var monotonicNanoseconds: UInt64 = 0
     /// CLOCK_BOOTTIME of the dump, in nanoseconds.
     public var boottimeNanoseconds: UInt64 = 0
+    /// What the workload's time namespace adds to the source kernel's CLOCK_MONOTONIC and CLOCK_BOOTTIME.
+    public var monotonicOffset: Int64 = 0
+    public var boottimeOffset: Int64 = 0
+    /// `/proc/sys/kernel/random/boot_id` of the source host: clocks go on by themselves only within one boot.
+    public var bootID = ""
 
     public init() {}
 
@@ -38,6 +43,9 @@ public struct ImageHeader: ImageValue {
         try fields.number("realtimeNanoseconds", &realtimeNanoseconds)
         try fields.number("monotonicNanoseconds", &monotonicNanoseconds)
         try fields.number("boottimeNanoseconds", &boottimeNanoseconds)
+        try fields.number("monotonicOffset", &monotonicOffset)
+        try fields.number("boottimeOffset", &boottimeOffset)
+        try fields.text("bootID", &bootID)
     }
 }
 

@@ -36,6 +36,7 @@ public struct ProcessRecord: ImageValue {
     public var isSubreaper = false
     /// `/proc/PID/oom_score_adj`.
     public var oomScoreAdjustment: Int32 = 0
+    public var state = ProcessStateValue()
 
     public init() {}
 
@@ -60,6 +61,7 @@ public struct ProcessRecord: ImageValue {
         try fields.list(ofBytes: "pendingSignals", &pendingSignals)
         try fields.flag("isSubreaper", &isSubreaper)
         try fields.number("oomScoreAdjustment", &oomScoreAdjustment)
+        try state.transfer(&fields)
     }
 }
 
@@ -107,6 +109,8 @@ public struct PosixTimerValue: ImageValue {
     public var notify: Int32 = 0
     /// TID to signal with SIGEV_THREAD_ID, in the workload's PID namespace.
     public var notifyTask: Int32 = 0
+    /// The task whose CPU time it counts when `clock` means the caller's own; 0 when any task may create it.
+    public var creator: Int32 = 0
     /// Time to the next expiry; 0 when disarmed.
     public var valueNanoseconds: UInt64 = 0
     public var intervalNanoseconds: UInt64 = 0
@@ -120,6 +124,7 @@ public struct PosixTimerValue: ImageValue {
         try fields.hex("value", &value)
         try fields.number("notify", &notify)
         try fields.number("notifyTask", &notifyTask)
+        try fields.number("creator", &creator)
         try fields.number("valueNanoseconds", &valueNanoseconds)
         try fields.number("intervalNanoseconds", &intervalNanoseconds)
     }

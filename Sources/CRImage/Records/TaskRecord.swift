@@ -29,6 +29,7 @@ public struct TaskRecord: ImageValue {
     public var scheduling: [UInt8] = []
     /// PR_SET_TIMERSLACK, in nanoseconds; 0 when not known.
     public var timerSlackNanoseconds: UInt64 = 0
+    public var state = TaskStateValue()
 
     public init() {}
 
@@ -51,6 +52,7 @@ public struct TaskRecord: ImageValue {
         try fields.number("personality", &personality)
         try fields.bytes("scheduling", &scheduling)
         try fields.number("timerSlackNanoseconds", &timerSlackNanoseconds)
+        try state.transfer(&fields)
     }
 }
 

@@ -1,0 +1,116 @@
+/// Rarer ptrace(2) requests: seccomp filters, user dispatch of system calls, debug registers.
+extension Ptrace {
+    /// PR_SET_SYSCALL_USER_DISPATCH of one task.
+    public struct UserDispatch: Sendable, Hashable {
+        /// 0 off, 1 on.
+        public var mode: UInt64
+        public var selector: UInt64
+        public var offset: UInt64
+        public var length: UInt64
+
+        public init(mode: UInt64 = 0, selector: UInt64 = 0, offset: UInt64 = 0, length: UInt64 = 0) {
+            self.mode = mode
+            self.selector = selector
+            self.offset = offset
+            self.length = length
+        }
+    }
+
+    private static let seccompFilterRequest: UInt64 = 0x420c
+    private static let seccompMetadataRequest: UInt64 = 0x420d
+    private static let setUserDispatchRequest: UInt64 = 0x4210
+    private static let getUserDispatchRequest: UInt64 = 0x4211
+    private static let peekUserRequest: UInt64 = 3
+
+    /// One seccomp filter of a task as classic BPF, 8 bytes for each instruction.
+    ///
+    /// - Parameter index: 0 is the filter that was installed first.
+    /// - Returns: `nil` when there is no filter `index`.
+    /// - Throws: `LinuxError.call` with `EACCES` without CAP_SYS_ADMIN or when the engine itself is under seccomp.
+    /// - Source: `get_nth_filter()` in `kernel/seccomp.c` counts from the oldest, whatever ptrace(2) says.
+    public static func seccompFilter(_ task: Int32, index: UInt64) throws(LinuxError) -> [UInt8]? {
+        guard let count = try seccompFilterLength(task, index: index) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: count * 8)
+        // SAFETY: the kernel writes as many instructions as it has just said; filters never change.
+        let answer = bytes.withUnsafeMutableBytes {
+            Kernel.attempt(
+                .ptrace, seccompFilterRequest, Kernel.number(task), index, Kernel.number($0.baseAddress))
+        }
+        if let errno = Kernel.errno(of: answer) {
+            throw .call("ptrace(seccompFilter)", object: "task \(task)", errno)
+        }
+        return bytes
+    }
+
+    /// Whether filter `index` asks for its actions to be logged (SECCOMP_FILTER_FLAG_LOG).
+    ///
+    /// Kernels before 4.16 cannot tell; the answer is false then.
+    public static func isSeccompFilterLogged(_ task: Int32, index: UInt64) -> Bool {
+        var data: (UInt64, UInt64) = (index, 0)
+        // SAFETY: struct seccomp_metadata is two words, whose size we pass.
+        let answer = withUnsafeMutablePointer(to: &data) {
+            Kernel.attempt(
+                .ptrace, seccompMetadataRequest, Kernel.number(task), 16, Kernel.number(UnsafeRawPointer($0)))
+        }
+        return Kernel.errno(of: answer) == nil && data.1 & 2 != 0
+    }
+
+    /// How a task's system calls are dispatched; `nil` when the kernel cannot tell (before 6.4).
+    public static func userDispatch(_ task: Int32) -> UserDispatch? {
+        var data: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        // SAFETY: struct ptrace_sud_config is four words, whose size we pass.
+        let answer = withUnsafeMutablePointer(to: &data) {
+            Kernel.attempt(
+                .ptrace, getUserDispatchRequest, Kernel.number(task), 32, Kernel.number(UnsafeRawPointer($0)))
+        }
+        if Kernel.errno(of: answer) != nil { return nil }
+        return UserDispatch(mode: data.0, selector: data.1, offset: data.2, length: data.3)
+    }
+
+    /// Sets how a stopped task's system calls are dispatched.
+    public static func setUserDispatch(_ task: Int32, _ dispatch: UserDispatch) throws(LinuxError) {
+        var data = (dispatch.mode, dispatch.selector, dispatch.offset, dispatch.length)
+        // SAFETY: struct ptrace_sud_config is four words, whose size we pass; the kernel only reads it.
+        let answer = withUnsafeMutablePointer(to: &data) {
+            Kernel.attempt(
+                .ptrace, setUserDispatchRequest, Kernel.number(task), 32, Kernel.number(UnsafeRawPointer($0)))
+        }
+        if let errno = Kernel.errno(of: answer) {
+            throw .call("ptrace(setUserDispatch)", object: "task \(task)", errno)
+        }
+    }
+
+    /// DR7, the control register of hardware breakpoints; 0 when none was ever set.
+    public static func debugControl(_ task: Int32) -> UInt64 {
+        var value: UInt64 = 0
+        // SAFETY: the kernel writes one word. 904 is offsetof(struct user, u_debugreg[7]).
+        let answer = withUnsafeMutablePointer(to: &value) {
+            Kernel.attempt(.ptrace, peekUserRequest, Kernel.number(task), 904, Kernel.number(UnsafeRawPointer($0)))
+        }
+        return Kernel.errno(of: answer) == nil ? value : 0
+    }
+}
+
+extension Limits {
+    /// Binds a task to the CPUs of the mask; those that the host does not have are left out by the kernel.
+    public static func setAffinity(of task: Int32, _ mask: [UInt8]) throws(LinuxError) {
+        // SAFETY: the kernel reads the mask's bytes, whose number we pass.
+        let answer = mask.withUnsafeBytes {
+            Kernel.attempt(
+                .sched_setaffinity, Kernel.number(task), UInt64($0.count), Kernel.number($0.baseAddress))
+        }
+        if let errno = Kernel.errno(of: answer) { throw .call("sched_setaffinity", object: "task \(task)", errno) }
+    }
+
+    /// ioprio_get(2) of one task; 0 when it was never set or cannot be read.
+    public static func inputOutputPriority(of task: Int32) -> UInt32 {
+        let answer = Kernel.attempt(.ioprio_get, 1, Kernel.number(task))
+        return Kernel.errno(of: answer) == nil ? UInt32(truncatingIfNeeded: answer) : 0
+    }
+
+    /// ioprio_set(2) of one task.
+    public static func setInputOutputPriority(of task: Int32, _ priority: UInt32) throws(LinuxError) {
+        let answer = Kernel.attempt(.ioprio_set, 1, Kernel.number(task), UInt64(priority))
+        if let errno = Kernel.errno(of: answer) { throw .call("ioprio_set", object: "task \(task)", errno) }
+    }
+}
