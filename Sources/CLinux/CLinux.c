@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -197,6 +198,36 @@ pid_t crl_clone_paused(
     }
     unblock_to(&mask);
     return (pid_t)pid;
+}
+
+int crl_open_controlling(int slave, const char *path, int flags, int target) {
+    struct clone_args args = {0};
+    args.flags = CLONE_FILES;
+    args.exit_signal = SIGCHLD;
+    uint64_t mask;
+    block_all(&mask);
+    long pid = call3(SYS_clone3, (unsigned long)&args, sizeof args, 0);
+    if (pid == 0) {
+        long status = call3(SYS_setsid, 0, 0, 0);
+        if (status >= 0) status = call3(SYS_ioctl, (unsigned long)slave, TIOCSCTTY, 1);
+        if (status >= 0) status = call3(SYS_open, (unsigned long)path, (unsigned long)flags, 0);
+        if (status >= 0 && status != target) {
+            long fd = status;
+            status = call3(SYS_dup3, (unsigned long)fd, (unsigned long)target, O_CLOEXEC);
+            call3(SYS_close, (unsigned long)fd, 0, 0);
+        }
+        call3(SYS_exit_group, status < 0 ? (unsigned long)-status : 0, 0, 0);
+    }
+    int status = 0;
+    long waited = pid;
+    if (pid > 0) {
+        do waited = waitpid((pid_t)pid, &status, __WALL);
+        while (waited < 0 && errno == EINTR);
+    }
+    unblock_to(&mask);
+    if (pid < 0) return (int)pid;
+    if (waited < 0) return -EIO;
+    return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
 }
 
 struct thread_start {

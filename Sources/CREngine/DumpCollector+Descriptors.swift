@@ -58,6 +58,11 @@ extension DumpCollector {
             }
             record.kind = .socket
             record.socket = try socket(status, process: process, fd: fd, copy: copy, object: object)
+        } else if status.kind == .character, Self.isTerminal(status.specialDevice), info.flags & 0o10000000 == 0 {
+            let copy = try EngineError.wrap("fetch \(object)", task: process) { () throws(LinuxError) in
+                try Pidfd.descriptor(pidfd, fd)
+            }
+            try terminal(&record, process: process, link: link, status: status, copy: copy, object: object)
         } else {
             try classify(&record, process: process, fd: fd, link: link, path: path, status: status, info: info)
         }
@@ -97,7 +102,9 @@ extension DumpCollector {
             record.inode = try inode(
                 process: process, link: link, status, openAt: path, object: "fd \(fd)", written: isWritten)
         case .character:
-            guard status.specialDevice >> 32 == 1, Self.statelessDevices.contains(status.specialDevice & 0xffff_ffff)
+            guard
+                status.specialDevice >> 32 == 1 && Self.statelessDevices.contains(status.specialDevice & 0xffff_ffff)
+                    || Self.isConsole(status.specialDevice)
             else {
                 throw refuse(process, object, "this device is not carried")
             }

@@ -59,12 +59,6 @@ extension DumpCollector {
             if let children = try? Files.link("/proc/\(process.pid)/ns/time_for_children"), children != found["time"] {
                 throw refuse(process.pid, "namespace \(children)", "its children go to another time namespace")
             }
-            if process.stat.terminal != 0 {
-                throw refuse(
-                    process.pid,
-                    "controlling terminal \(process.stat.terminal >> 8 & 0xfff):\(process.stat.terminal & 0xff)",
-                    "terminals are not carried by this version")
-            }
         }
     }
 

@@ -56,6 +56,9 @@ final class DumpCollector {
     var epolls: [(file: Int, process: Int32, fd: Int32, targets: [DescriptorInfo.EpollTarget])] = []
     /// Where each process sees `/`.
     var roots: [Int32: String] = [:]
+    var terminals: [KnownTerminal] = []
+    /// Duplicates of terminals' descriptors, closed at the end.
+    var terminalCopies: [Int32] = []
     /// Stopped processes whose parents know it already.
     var reportedStops: Set<Int32> = []
     /// Outer TID to the TID in the workload's PID namespace.
@@ -105,6 +108,8 @@ final class DumpCollector {
 
     /// Closes what was kept open for its content.
     func close() {
+        for fd in terminalCopies { Files.close(fd) }
+        terminalCopies = []
         for content in contentFiles { Files.close(content.fd) }
         contentFiles = []
         for socket in sockets.values { Files.close(socket.copy) }
@@ -128,6 +133,7 @@ final class DumpCollector {
             try checkInterruption()
             try collect(process)
         }
+        try collectTerminals()
         try resolveEpolls()
         try resolveWatches()
         try collectPipes()

@@ -127,6 +127,7 @@ final class RestoreSession {
         _ tree: RestoreTree, _ plan: RelationPlan, _ files: RestoreFiles, _ contents: ImageContents,
         _ reader: inout Reader
     ) throws(EngineError) {
+        tree.terminals = files.terminals
         var spaces: RestoreSpaces?
         try tree.create(plan) { (root) throws(EngineError) in
             try RestoreTime.enter(root, contents.header)
@@ -143,6 +144,7 @@ final class RestoreSession {
             contents.addressSpaces.filter { space in
                 space.vmas.contains { $0.kind == .vdso } && !spaces.vdso.canMove(space.number)
             }.map(\.number))
+        try files.terminals.finishSessions(tree)
         try files.finishSockets()
         end("tasks")
         let live = contents.processes.filter { !$0.isZombie }

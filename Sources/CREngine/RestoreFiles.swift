@@ -26,11 +26,13 @@ final class RestoreFiles {
     private var pipeEnds: [UInt32: (read: Int32, write: Int32)] = [:]
     private var usedEnds: Set<Int32> = []
     let sockets: RestoreSockets
+    let terminals: RestoreTerminals
     private var temporary: [Int32] = []
 
     init(_ contents: ImageContents) {
         self.contents = contents
         sockets = RestoreSockets(contents)
+        terminals = RestoreTerminals(contents)
         let wanted = contents.fileTables.flatMap { $0.entries.map(\.fd) }
         let watched = contents.openFiles.flatMap { $0.epollTargets.map(\.fd) }
         // Below 64 are the engine's own descriptors, which stubs must not mistake for the workload's.
@@ -77,6 +79,7 @@ final class RestoreFiles {
         for space in contents.addressSpaces { try openMapped(space) }
         for pipe in contents.pipes { try create(pipe) }
         try sockets.open { (fd, object) throws(LinuxError) in try lift(fd, object) }
+        try terminals.create { (fd, object) throws(LinuxError) in try lift(fd, object) }
         for file in contents.openFiles {
             if file.kind == .socket {
                 // Those that need a task to be made come later.
@@ -89,6 +92,11 @@ final class RestoreFiles {
             }
             openFiles[file.number] = fd
         }
+        try terminals.finish { fd in
+            mine.removeAll { $0 == fd }
+            Files.close(fd)
+        }
+        notes += terminals.notes
         // Only now: a pipe that has lost one side must not lose it before its content is in it.
         for (_, ends) in pipeEnds {
             for fd in [ends.read, ends.write] { Files.close(fd) }
@@ -99,7 +107,7 @@ final class RestoreFiles {
     }
 
     func describe(_ file: OpenFileRecord) -> String {
-        let path = inodeRecords[file.inode]?.path ?? ""
+        let path = inodeRecords[file.inode]?.path ?? file.terminalPath
         return path.isEmpty ? "\(file.kind) \(file.number)" : path
     }
 
@@ -254,6 +262,7 @@ final class RestoreFiles {
         case .timerfd: fd = try RestoreCalls.timerfd(clock: file.timer.clock)
         case .inotify: fd = try Files.inotify()
         case .socket, .pidfd, .taskFile, .namespace: throw .call("open", object: describe(file), .badDescriptor)
+        case .terminalMaster, .terminalSlave: fd = try terminals.open(file)
         }
         try setFlags(file, fd)
         return fd

@@ -193,6 +193,11 @@ struct RestorePreflight {
             case .memfd, .sharedMemory: break
             }
         }
+        for path in Set(contents.terminals.map(\.masterPath)).sorted() {
+            if (try? Files.status(of: path))?.specialDevice != 5 << 32 | 2 {
+                refuse(.filesystemMissing, object: path, "terminals cannot be created here", [path])
+            }
+        }
         for system in contents.fileSystems {
             if system.workingDirectoryFile == 0 { checkFolder(system.workingDirectory, of: "the working directory") }
             if system.root != "/" { checkFolder(system.root, of: "the root directory") }

@@ -22,6 +22,8 @@ final class RestoreTree {
     /// The kernel's special mappings, the same in every stub.
     private(set) var specials: [Mapping] = []
     let area: RestoreStub.Area
+    /// Sessions take their terminals from here.
+    var terminals: RestoreTerminals?
     private let contents: ImageContents
     private let wakeups: UInt64
     private let isNamespaced: Bool
@@ -242,7 +244,11 @@ final class RestoreTree {
             processes[child] = try fork(
                 try process(parent), child: child, flags: flags, exitSignal: record.exitSignal)
         case .newSession(let pid):
-            try process(pid).call(.setsid, [], doing: "found session \(pid)")
+            let founder = try process(pid)
+            try founder.call(.setsid, [], doing: "found session \(pid)")
+            if let record = contents.processes.first(where: { $0.pid == pid }) {
+                try terminals?.control(founder, record)
+            }
         case .newGroup(let pid):
             try process(pid).call(.setpgid, [0, 0], doing: "found process group \(pid)")
         case .join(let pid, let group):

@@ -7,6 +7,7 @@ extension ImageContents {
         try taskStatesFit()
         for space in addressSpaces { try fits(space) }
         try filesFit()
+        try terminalsFit()
         try socketsFit()
         try handlesFit()
     }
@@ -30,6 +31,7 @@ extension ImageContents {
         try unique(fileSystems.map(\.number), &seen, "file system")
         try unique(signalTables.map(\.number), &seen, "signal table")
         try unique(seccompFilters.map(\.number), &seen, "seccomp filter")
+        try unique(terminals.map(\.number), &seen, "terminal")
         try unique(sockets.map(\.number), &seen, "socket")
     }
 

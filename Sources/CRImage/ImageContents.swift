@@ -16,6 +16,8 @@ public struct ImageContents: Sendable, Hashable {
     public var seccompFilters: [SeccompFilterRecord] = []
     public var sockets: [SocketRecord] = []
 
+    public var terminals: [TerminalRecord] = []
+
     public init() {}
 
     /// Adds one record at the end of its list.
@@ -33,6 +35,7 @@ public struct ImageContents: Sendable, Hashable {
         case .signalTable(let value): signalTables.append(value)
         case .fileLock(let value): fileLocks.append(value)
         case .seccompFilter(let value): seccompFilters.append(value)
+        case .terminal(let value): terminals.append(value)
         case .socket(let value): sockets.append(value)
         }
     }
@@ -51,6 +54,7 @@ public struct ImageContents: Sendable, Hashable {
         records += signalTables.map { .signalTable($0) }
         records += fileLocks.map { .fileLock($0) }
         records += seccompFilters.map { .seccompFilter($0) }
+        records += terminals.map { .terminal($0) }
         records += sockets.map { .socket($0) }
         return records
     }

@@ -14,6 +14,7 @@ public enum ImageRecord: Sendable, Hashable {
     case signalTable(SignalTableRecord)
     case fileLock(FileLockRecord)
     case seccompFilter(SeccompFilterRecord)
+    case terminal(TerminalRecord)
     case socket(SocketRecord)
 
     /// What a block holds, as its header says it.
@@ -23,6 +24,7 @@ public enum ImageRecord: Sendable, Hashable {
         case socket = 11
         case fileLock = 30
         case seccompFilter = 40
+        case terminal = 26
         case metadataEnd = 64
         case pages = 65
         case trailer = 66
@@ -42,6 +44,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .signalTable: .signalTable
         case .fileLock: .fileLock
         case .seccompFilter: .seccompFilter
+        case .terminal: .terminal
         case .socket: .socket
         }
     }
@@ -65,6 +68,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .signalTable(let value): try pass(value, &fields)
         case .fileLock(let value): try pass(value, &fields)
         case .seccompFilter(let value): try pass(value, &fields)
+        case .terminal(let value): try pass(value, &fields)
         case .socket(let value): try pass(value, &fields)
         }
     }
@@ -110,6 +114,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .signalTable: return .signalTable(try value(SignalTableRecord.self))
         case .fileLock: return .fileLock(try value(FileLockRecord.self))
         case .seccompFilter: return .seccompFilter(try value(SeccompFilterRecord.self))
+        case .terminal: return .terminal(try value(TerminalRecord.self))
         case .socket: return .socket(try value(SocketRecord.self))
         case .metadataEnd, .pages, .trailer: return nil
         }

@@ -82,6 +82,11 @@ pid_t crl_spawn(const struct crl_spawn_request *request, int *pidfd, int *step);
 pid_t crl_clone_paused(
     uint64_t flags, int exit_signal, const pid_t *_Nullable set_tid, size_t set_tid_size, int *pidfd);
 
+/// Opens `path` (/dev/tty) in a child with a session of its own whose controlling terminal is `slave`, and puts the new
+/// descriptor in place of `target`, which child and caller share (CLONE_FILES). Only a session leader can take a
+/// terminal, and whoever opens /dev/tty gets that of its own session. Close-on-exec. Returns 0 or -errno.
+int crl_open_controlling(int slave, const char *path, int flags, int target);
+
 /// Runs `body` on a new thread with `stack_bytes` of stack and waits for its end.
 /// pthread_create needs a C calling convention. Returns 0 or -errno.
 int crl_run_thread(size_t stack_bytes, void (*body)(void *_Nullable), void *_Nullable context);

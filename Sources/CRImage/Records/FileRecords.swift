@@ -95,6 +95,10 @@ public enum OpenFileKind: UInt32, Sendable, Hashable {
     case taskFile = 22
     /// A namespace, `/proc/PID/ns/…`.
     case namespace = 23
+    /// The master of a ``TerminalRecord``.
+    case terminalMaster = 30
+    /// The slave of a ``TerminalRecord``, opened by any of its names or as `/dev/tty`.
+    case terminalSlave = 31
     /// A ``SocketRecord``.
     case socket = 8
 }
@@ -134,6 +138,10 @@ public struct OpenFileRecord: ImageValue {
     public var watches: [InotifyWatchValue] = []
     /// Of a pidfd, a task's file and a namespace.
     public var handle = TaskHandleValue()
+    /// Number of the ``TerminalRecord`` (`terminalMaster`, `terminalSlave`); 0 for the other kinds.
+    public var terminal: UInt32 = 0
+    /// The path by which that was opened; empty for the other kinds.
+    public var terminalPath = ""
 
     public init() {}
 
@@ -157,6 +165,8 @@ public struct OpenFileRecord: ImageValue {
         try fields.hex("signalMask", &signalMask)
         try fields.list("watches", &watches)
         try handle.transfer(&fields)
+        try fields.number("terminal", &terminal)
+        try fields.text("terminalPath", &terminalPath)
     }
 }
 

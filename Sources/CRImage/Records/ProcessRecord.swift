@@ -15,6 +15,8 @@ public struct ProcessRecord: ImageValue {
     public var stopSignal: Int32 = 0
     /// Whether its parent has already been told of that stop by wait4(2).
     public var stopIsReported = false
+    /// Number of the ``TerminalRecord`` that controls it; 0 for none.
+    public var terminal: UInt32 = 0
     /// Number of its ``AddressSpaceRecord``.
     public var addressSpace: UInt32 = 0
     /// Number of its ``FileTableRecord``.
@@ -50,6 +52,7 @@ public struct ProcessRecord: ImageValue {
         try fields.number("exitStatus", &exitStatus)
         try fields.number("stopSignal", &stopSignal)
         try fields.flag("stopIsReported", &stopIsReported)
+        try fields.number("terminal", &terminal)
         try fields.number("addressSpace", &addressSpace)
         try fields.number("fileTable", &fileTable)
         try fields.number("fileSystem", &fileSystem)
