@@ -45,9 +45,11 @@ public enum Dump {
     /// - Parameters:
     ///   - output: A descriptor, which stays open. Nothing is sought, so a pipe or a socket will do.
     ///   - place: Its name for errors.
+    ///   - commit: Called when the whole image is written and the workload has not been ended yet.
     /// - Throws: `EngineError.refused` when the tree holds something that an image cannot.
     public static func run(
-        _ options: DumpOptions, to output: Int32, place: String
+        _ options: DumpOptions, to output: Int32, place: String,
+        commit: () throws(EngineError) -> Void = { () throws(EngineError) in }
     ) throws(EngineError) -> DumpReport {
         let ending = [Signals.terminate, Signals.interrupt, Signals.hangup]
         let mask = try EngineError.wrap("block signals") { () throws(LinuxError) in
@@ -82,6 +84,7 @@ public enum Dump {
             var report = DumpReport(
                 pid: options.pid, tasks: tree.tasks.count, processes: tree.processes.count, pages: written.pages,
                 imageBytes: written.bytes, milliseconds: [:])
+            try commit()
             // From here on there is no way back: the image is whole.
             if options.leaveRunning {
                 tree.release()

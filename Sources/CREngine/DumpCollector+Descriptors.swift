@@ -6,8 +6,8 @@ extension DumpCollector {
     /// Character devices that are the same everywhere and keep no state: null, zero, full, random, urandom.
     private static let statelessDevices: Set<UInt64> = [3, 5, 7, 8, 9]
 
-    func collectDescriptors(_ process: FrozenTree.Process, number: UInt32) throws(EngineError) {
-        let pid = process.pid
+    /// - Parameter pid: Any task that has the table.
+    func collectDescriptors(of pid: Int32, number: UInt32) throws(EngineError) {
         var table = FileTableRecord()
         table.number = number
         let descriptors = try EngineError.wrap("list the descriptors", task: pid) { () throws(LinuxError) in
@@ -252,6 +252,7 @@ extension DumpCollector {
         }
         var own: [Int32: [Int32: UInt32]] = [:]
         for process in contents.processes { own[process.pid] = tables[process.fileTable] ?? [:] }
+        for task in contents.tasks where task.fileTable != 0 { own[task.tid] = tables[task.fileTable] ?? [:] }
         var byNumber: [UInt32: KnownFile] = [:]
         var byInode: [UInt64: [KnownFile]] = [:]
         for known in openFiles.values.joined() {

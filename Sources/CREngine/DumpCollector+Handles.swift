@@ -58,7 +58,8 @@ extension DumpCollector {
         record.handle.task = task
         words.removeFirst(2)
         if isAlive {
-            guard let known = innerTids[task] else {
+            // Every machine has a first process.
+            guard let known = innerTids[task] ?? (task == 1 ? 1 : nil) else {
                 throw refuse(process, object, "it shows task \(task), which is outside the tree")
             }
             record.handle.task = known

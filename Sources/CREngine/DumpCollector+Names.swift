@@ -13,10 +13,16 @@ extension DumpCollector {
     func otherName(
         of status: FileStatus, removedFrom path: String, openAt: String, process: Int32, object: String
     ) throws(EngineError) -> (path: String, isOurs: Bool) {
-        let folder = Self.folder(of: path)
+        // The folder may be gone as well.
+        var folder = Self.folder(of: path)
+        while folder != "/", (try? Files.status(of: visible(folder, from: process), follow: false)) == nil {
+            folder = Self.folder(of: folder)
+        }
         let known = inodes.keys.filter { $0.identity == status.identity && !$0.path.isEmpty }.map(\.path)
         for name in known {
-            if let there = try? Files.plainStatus(of: visible(name, from: process)), there.identity == status.identity {
+            if let there = try? Files.status(of: visible(name, from: process), follow: false),
+                there.identity == status.identity
+            {
                 return (name, false)
             }
         }
@@ -41,7 +47,7 @@ extension DumpCollector {
         }
         throw refuse(
             process, "\(object): \(path) (deleted)",
-            "it has other names, none of them in its folder, and cannot get one there: "
+            "it has other names, none of them in \(folder), and cannot get one there: "
                 + (failure?.errno.map { "\($0)" } ?? "?"))
     }
 

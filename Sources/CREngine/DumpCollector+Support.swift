@@ -33,16 +33,7 @@ extension DumpCollector {
                 if !registers.is64Bit {
                     throw refuse(task, "code segment 0x\(String(registers.cs, radix: 16))", "it runs 32-bit code")
                 }
-                if task != process.pid {
-                    for resource in [Kcmp.Resource.files, .filesystem] {
-                        let same = try EngineError.wrap("compare with task \(task)", task: task) {
-                            () throws(LinuxError) in try Kcmp.same(resource, process.pid, task)
-                        }
-                        if !same {
-                            throw refuse(task, "\(resource)", "this thread does not share the table with its process")
-                        }
-                    }
-                }
+                if task != process.pid { try checkTables(of: task, in: process.pid) }
             }
             let found = links(process.pid)
             for name in Self.namespaces where found[name] != expected[name] {
@@ -59,6 +50,21 @@ extension DumpCollector {
             if let children = try? Files.link("/proc/\(process.pid)/ns/time_for_children"), children != found["time"] {
                 throw refuse(process.pid, "namespace \(children)", "its children go to another time namespace")
             }
+        }
+    }
+
+    /// The descriptors of a thread's own table can only be fetched through a pidfd of the thread.
+    private func checkTables(of task: Int32, in process: Int32) throws(EngineError) {
+        let same = try EngineError.wrap("compare with task \(task)", task: task) { () throws(LinuxError) in
+            try Kcmp.same(.files, process, task)
+        }
+        if same { return }
+        do throws(LinuxError) {
+            Files.close(try Pidfd.open(task))
+        } catch {
+            throw refuse(
+                task, "descriptor table",
+                "this thread does not share it with its process, and only kernels since 6.9 let others look into it")
         }
     }
 

@@ -187,29 +187,49 @@ final class DumpCollector {
         }
         var space = AddressSpaceRecord()
         if memory.isNew { space = try collectMemory(process, number: memory.number, mappings) }
-        if table.isNew { try collectDescriptors(process, number: table.number) }
-        if system.isNew { try collectFileSystem(process, number: system.number) }
+        if table.isNew { try collectDescriptors(of: pid, number: table.number) }
+        if system.isNew { try collectFileSystem(of: pid, umask: process.status.umask, number: system.number) }
+        // Threads may have parted from their process; CLONE_FILES and CLONE_FS are what keeps them together.
+        var own: [Int32: (table: UInt32, system: UInt32)] = [:]
+        for task in process.tasks where task != pid {
+            let ownTable = try fileTables.find(task) { newNumber() }
+            let ownSystem = try fileSystems.find(task) { newNumber() }
+            if ownTable.isNew { try collectDescriptors(of: task, number: ownTable.number) }
+            if ownSystem.isNew {
+                let status = try EngineError.wrap("read the status", task: task) { () throws(LinuxError) in
+                    try Procfs.status(task)
+                }
+                try collectFileSystem(of: task, umask: status.umask, number: ownSystem.number)
+            }
+            own[inner(task)] = (
+                ownTable.number == table.number ? 0 : ownTable.number,
+                ownSystem.number == system.number ? 0 : ownSystem.number
+            )
+        }
         try collectTasks(
             process, mappings, record: &record, space: &space, signalTable: signals.isNew ? signals.number : nil)
+        for index in contents.tasks.indices {
+            guard let parted = own[contents.tasks[index].tid] else { continue }
+            (contents.tasks[index].fileTable, contents.tasks[index].fileSystem) = parted
+        }
         if memory.isNew { contents.addressSpaces.append(space) }
         contents.processes.append(record)
     }
 
-    private func collectFileSystem(_ process: FrozenTree.Process, number: UInt32) throws(EngineError) {
+    private func collectFileSystem(of pid: Int32, umask: UInt32, number: UInt32) throws(EngineError) {
         var record = FileSystemRecord()
         record.number = number
-        record.umask = process.status.umask
-        record.root = roots[process.pid] ?? "/"
-        record.workingDirectory = try EngineError.wrap("read the working directory", task: process.pid) {
-            () throws(LinuxError) in try Files.link("/proc/\(process.pid)/cwd")
+        record.umask = umask
+        (record.root, record.workingDirectory) = try EngineError.wrap("read the working directory", task: pid) {
+            () throws(LinuxError) in (try Files.link("/proc/\(pid)/root"), try Files.link("/proc/\(pid)/cwd"))
         }
+        roots[pid] = record.root
         for path in [record.root, record.workingDirectory] {
             if path.hasPrefix("(unreachable)") {
-                throw refuse(process.pid, "directory \(path)", "its working or root directory is not there any more")
+                throw refuse(pid, "directory \(path)", "its working or root directory is not there any more")
             }
-            try checkText(path, process.pid)
+            try checkText(path, pid)
         }
-        let pid = process.pid
         func needsFile(_ path: String) -> Bool {
             path.hasSuffix(" (deleted)") || path.hasPrefix("/proc/") && path.dropFirst(6).first?.isNumber == true
         }

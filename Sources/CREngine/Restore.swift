@@ -178,23 +178,34 @@ final class RestoreSession {
     private func giveFiles(
         _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ contents: ImageContents
     ) throws(EngineError) {
-        try files.openTaskFiles(tree)
+        var owners: [RestoreProcess] = []
+        for record in live {
+            guard let stub = tree.processes[record.pid] else { continue }
+            owners.append(RestoreProcess(stub: stub, record: record, contents: contents))
+            for task in contents.tasks where task.process == record.pid && (task.fileTable | task.fileSystem) != 0 {
+                guard let thread = tree.threads[task.tid] else { continue }
+                var own = record
+                if task.fileTable != 0 { own.fileTable = task.fileTable }
+                if task.fileSystem != 0 { own.fileSystem = task.fileSystem }
+                owners.append(RestoreProcess(stub: thread, record: own, contents: contents))
+            }
+        }
+        try files.openTaskFiles(tree) { (file) throws(EngineError) in
+            // The folder of a task that has ended can only be entered while there is one.
+            for owner in owners { try owner.enterPassing(file, files) }
+        }
         if let root = tree.processes[contents.header.root] {
             try files.deliver(contents.openFiles.flatMap { $0.epollTargets.map(\.openFile) }, to: root)
             try watch(root, files, contents)
         }
         // Who shares a table with somebody needs its descriptors for the folders first.
         var entered: Set<UInt32> = []
-        for record in live where entered.insert(record.fileSystem).inserted {
-            guard let stub = tree.processes[record.pid] else { continue }
-            try RestoreProcess(stub: stub, record: record, contents: contents).enterFolders(files)
-        }
+        for owner in owners where entered.insert(owner.record.fileSystem).inserted { try owner.enterFolders(files) }
         var filled: Set<UInt32> = []
-        for record in live where filled.insert(record.fileTable).inserted {
-            guard let stub = tree.processes[record.pid] else { continue }
-            let table = contents.fileTables.first { $0.number == record.fileTable }
-            try files.deliver(table?.entries.map(\.openFile) ?? [], to: stub)
-            try RestoreProcess(stub: stub, record: record, contents: contents).fillTable(files)
+        for owner in owners where filled.insert(owner.record.fileTable).inserted {
+            let table = contents.fileTables.first { $0.number == owner.record.fileTable }
+            try files.deliver(table?.entries.map(\.openFile) ?? [], to: owner.stub)
+            try owner.fillTable(files)
         }
         if !contents.fileLocks.isEmpty {
             // A lease is not given while the engine has the file open for itself.

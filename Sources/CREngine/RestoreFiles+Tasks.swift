@@ -13,8 +13,11 @@ extension RestoreFiles {
 
     /// Opens everything that names a task.
     ///
+    /// - Parameter passing: Called with the number of each file of a task that has ended, while there still is a task.
     /// - Precondition: All tasks exist, and none runs.
-    func openTaskFiles(_ tree: RestoreTree) throws(EngineError) {
+    func openTaskFiles(
+        _ tree: RestoreTree, passing: (UInt32) throws(EngineError) -> Void
+    ) throws(EngineError) {
         var ended: [UInt64: [OpenFileRecord]] = [:]
         for file in contents.openFiles where file.kind.namesTask {
             if file.handle.hasEnded {
@@ -27,7 +30,10 @@ extension RestoreFiles {
             guard let first = files.first else { continue }
             let handle = first.handle
             try tree.withPassingTask(handle.task, endingWith: handle.exitStatus) { (task) throws(EngineError) in
-                for file in files { try open(file, task: task, tree) }
+                for file in files {
+                    try open(file, task: task, tree)
+                    try passing(file.number)
+                }
             }
         }
     }

@@ -17,6 +17,8 @@ final class RestoreFiles {
     /// Names and folders that last only while everything is opened.
     var passingNames: [String] = []
     var passingFolders: [String] = []
+    /// Folders of ended tasks that everybody who works there has entered.
+    var passedFolders: Set<UInt32> = []
     /// Through which stubs get what is opened after their birth; both ends are inherited.
     var channel: (read: Int32, write: Int32) = (-1, -1)
     /// The lowest number that is free for the engine's descriptors.

@@ -12,7 +12,7 @@ struct RestoreLocks {
 
     func set() throws(EngineError) {
         for lock in contents.fileLocks {
-            guard let stub = tree.processes[lock.process],
+            guard let stub = tree.processes[lock.process] ?? tree.threads[lock.process],
                 let file = contents.openFiles.first(where: { $0.number == lock.openFile })
             else { continue }
             let name = files.describe(file)

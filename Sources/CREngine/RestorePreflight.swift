@@ -62,6 +62,7 @@ struct RestorePreflight {
         }
         shared("descriptor table", \.fileTable)
         shared("folders", \.fileSystem)
+        if contents.tasks.contains(where: { ($0.fileTable | $0.fileSystem) != 0 }) { sharedByThreads() }
         for task in contents.tasks {
             guard let registers = Registers(words: task.registers), registers.is64Bit else {
                 refuse(.workloadUnsupported, task: task.tid, "it runs 32-bit code")
@@ -81,6 +82,31 @@ struct RestorePreflight {
                 refuse(
                     .workloadUnsupported, task: process.pid, object: "\(what) \(process[keyPath: table])",
                     "it shares its \(what) with a process that is not its parent")
+            }
+        }
+    }
+
+    /// A thread gets its tables from the one that clones it, so that both must be of the same thread.
+    private mutating func sharedByThreads() {
+        for process in contents.processes where !process.isZombie {
+            var tables: [UInt32: UInt32] = [0: 0]
+            var systems: [UInt32: UInt32] = [0: 0]
+            for task in contents.tasks where task.process == process.pid && (task.fileTable | task.fileSystem) != 0 {
+                let isKnown = tables[task.fileTable] != nil && systems[task.fileSystem] != nil
+                if isKnown, tables[task.fileTable] != task.fileSystem, task.fileTable != 0, task.fileSystem != 0 {
+                    refuse(
+                        .workloadUnsupported, task: task.tid,
+                        "the thread shares its descriptor table with one thread and its folders with another")
+                }
+                tables[task.fileTable] = tables[task.fileTable] ?? task.fileSystem
+                systems[task.fileSystem] = systems[task.fileSystem] ?? task.fileTable
+            }
+            for task in contents.tasks where task.process != process.pid {
+                guard task.fileTable != 0, tables[task.fileTable] != nil || task.fileTable == process.fileTable else {
+                    continue
+                }
+                refuse(
+                    .workloadUnsupported, task: task.tid, "the thread shares its descriptor table with another process")
             }
         }
     }

@@ -22,7 +22,9 @@ struct RestoreProcess {
             try stub.call(.fchdir, [UInt64(fd)], doing: "enter the root directory")
             try stub.call(.chroot, [try stub.put(text: ".")], doing: "change the root directory")
         }
-        if let fd = files.openFiles[system.workingDirectoryFile] {
+        if files.passedFolders.contains(system.workingDirectoryFile) {
+            // It is there already.
+        } else if let fd = files.openFiles[system.workingDirectoryFile] {
             try stub.call(.fchdir, [UInt64(fd)], doing: "enter the working directory")
         } else {
             let path = try stub.put(text: system.workingDirectory)
@@ -33,6 +35,16 @@ struct RestoreProcess {
             try stub.call(.chroot, [root], doing: "make \(system.root) the root directory")
         }
         try stub.call(.umask, [UInt64(system.umask)], doing: "set the umask")
+    }
+
+    /// Enters a working directory that is about to go away.
+    func enterPassing(_ file: UInt32, _ files: RestoreFiles) throws(EngineError) {
+        guard let system = contents.fileSystems.first(where: { $0.number == record.fileSystem }),
+            system.workingDirectoryFile == file, let fd = files.openFiles[file]
+        else { return }
+        try files.deliver([file], to: stub)
+        try stub.call(.fchdir, [UInt64(fd)], doing: "enter the working directory")
+        files.passedFolders.insert(file)
     }
 
     /// Puts every open file at its numbers and closes everything else.

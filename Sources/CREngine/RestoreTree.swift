@@ -267,12 +267,25 @@ final class RestoreTree {
 
     /// Creates the other tasks of a process.
     func createThreads(of pid: Int32) throws(EngineError) {
-        // VM, FS, FILES, SIGHAND, THREAD, SYSVSEM
-        let flags: UInt64 = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000
+        // VM, SIGHAND, THREAD, SYSVSEM
+        let flags: UInt64 = 0x100 | 0x800 | 0x10000 | 0x40000
+        var owners = [(table: UInt32(0), system: UInt32(0), stub: try process(pid))]
         for task in contents.tasks where task.process == pid && task.tid != pid {
-            let thread = try fork(try process(pid), child: task.tid, flags: flags, exitSignal: 0)
+            // Tables are shared with whoever clones. CLONE_FILES, CLONE_FS
+            var parent = owners[0]
+            if let same = owners.first(where: { $0.table == task.fileTable && $0.system == task.fileSystem }) {
+                parent = same
+            } else if let same = owners.first(where: { $0.table == task.fileTable && task.fileTable != 0 }) {
+                parent = same
+            } else if let same = owners.first(where: { $0.system == task.fileSystem }) {
+                parent = same
+            }
+            let shared: UInt64 =
+                (parent.table == task.fileTable ? 0x400 : 0) | (parent.system == task.fileSystem ? 0x200 : 0)
+            let thread = try fork(parent.stub, child: task.tid, flags: flags | shared, exitSignal: 0)
             thread.process = pid
             threads[task.tid] = thread
+            if shared != 0x600 { owners.append((task.fileTable, task.fileSystem, thread)) }
         }
     }
 

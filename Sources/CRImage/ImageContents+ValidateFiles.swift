@@ -37,6 +37,13 @@ extension ImageContents {
                 throw .inconsistent(record: "file system \(system.number)", why: "open file \(file) is not there")
             }
         }
+        let tables = Set(fileTables.map(\.number))
+        let systems = Set(fileSystems.map(\.number))
+        for task in tasks {
+            guard task.fileTable == 0 || tables.contains(task.fileTable) && task.tid != task.process,
+                task.fileSystem == 0 || systems.contains(task.fileSystem) && task.tid != task.process
+            else { throw .inconsistent(record: "task \(task.tid)", why: "its own tables are not there") }
+        }
         try locksFit()
     }
 
@@ -53,10 +60,11 @@ extension ImageContents {
             func fail(_ why: String) -> ImageError {
                 .inconsistent(record: "lock of open file \(lock.openFile)", why: why)
             }
-            guard let process = processes.first(where: { $0.pid == lock.process && !$0.isZombie }),
-                let table = tables[process.fileTable],
+            let own = tasks.first { $0.tid == lock.process }?.fileTable ?? 0
+            let process = processes.first { $0.pid == lock.process && !$0.isZombie }
+            guard let table = tables[own != 0 ? own : process?.fileTable ?? 0],
                 table.entries.contains(where: { $0.fd == lock.fd && $0.openFile == lock.openFile })
-            else { throw fail("process \(lock.process) has not got the file as fd \(lock.fd)") }
+            else { throw fail("task \(lock.process) has not got the file as fd \(lock.fd)") }
             guard lock.type <= 2, lock.first <= lock.last, lock.last <= UInt64(Int64.max) else {
                 throw fail("its type or range is none")
             }

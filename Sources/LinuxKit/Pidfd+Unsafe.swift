@@ -1,8 +1,15 @@
 /// Descriptors that name processes: pidfd_open(2), pidfd_getfd(2), pidfd_send_signal(2).
 public enum Pidfd {
-    /// A pidfd of a process (not of a thread); the caller closes it.
-    public static func open(_ process: Int32) throws(LinuxError) -> Int32 {
-        Int32(try Kernel.call(.pidfd_open, Kernel.number(process), 0, on: "process \(process)"))
+    /// A pidfd of a process, or (since kernel 6.9) of a thread; the caller closes it.
+    public static func open(_ task: Int32) throws(LinuxError) -> Int32 {
+        let answer = Kernel.attempt(.pidfd_open, Kernel.number(task), 0)
+        guard let errno = Kernel.errno(of: answer) else { return Int32(answer) }
+        // A thread that is not the first of its process gave EINVAL, then ENOENT. PIDFD_THREAD is O_EXCL.
+        if errno == .invalid || errno == .noEntry {
+            let thread = Kernel.attempt(.pidfd_open, Kernel.number(task), 0o200)
+            if Kernel.errno(of: thread) == nil { return Int32(thread) }
+        }
+        throw .call("pidfd_open", object: "task \(task)", errno)
     }
 
     /// A duplicate of another process's descriptor: the same open file, offset and flags included.

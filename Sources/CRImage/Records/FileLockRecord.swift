@@ -20,7 +20,7 @@ public struct FileLockRecord: ImageValue {
     /// First and last byte; `Int64.max` for the end of the file, wherever it will be.
     public var first: UInt64 = 0
     public var last: UInt64 = 0
-    /// PID of the process that sets it again.
+    /// The task that sets it again: a process, or a thread with a table of its own.
     public var process: Int32 = 0
     /// That process's descriptor of the file.
     public var fd: Int32 = 0

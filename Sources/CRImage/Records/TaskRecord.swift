@@ -30,6 +30,10 @@ public struct TaskRecord: ImageValue {
     /// PR_SET_TIMERSLACK, in nanoseconds; 0 when not known.
     public var timerSlackNanoseconds: UInt64 = 0
     public var state = TaskStateValue()
+    /// Number of a ``FileTableRecord`` of its own; 0 when it has the one of its process.
+    public var fileTable: UInt32 = 0
+    /// Number of a ``FileSystemRecord`` of its own; 0 when it has the one of its process.
+    public var fileSystem: UInt32 = 0
 
     public init() {}
 
@@ -53,6 +57,8 @@ public struct TaskRecord: ImageValue {
         try fields.bytes("scheduling", &scheduling)
         try fields.number("timerSlackNanoseconds", &timerSlackNanoseconds)
         try state.transfer(&fields)
+        try fields.number("fileTable", &fileTable)
+        try fields.number("fileSystem", &fileSystem)
     }
 }
 
