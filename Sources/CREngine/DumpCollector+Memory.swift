@@ -103,9 +103,6 @@ extension DumpCollector {
             value.kind = .anonymous
             return value
         }
-        if mapping.name.hasPrefix("/SYSV") {
-            throw refuse(pid, range, "System V shared memory is not carried by this version")
-        }
         if mapping.name.hasPrefix("anon_inode:") || mapping.name.hasPrefix("/anon_inode:")
             || mapping.name.hasPrefix("[uprobes]")
         {
@@ -137,6 +134,9 @@ extension DumpCollector {
             process: pid, link: mapping.name, status, openAt: link, object: range,
             written: mayWrite && mapping.protection.contains(.write),
             probesBuildID: mapping.protection.contains(.execute))
+        if mapping.isDeleted, mapping.path.hasPrefix("/SYSV"), mapping.path.utf8.count == 13 {
+            try segment(mapping.inode, inode: value.inode, name: mapping.name, of: pid, range)
+        }
         return value
     }
 
@@ -164,6 +164,9 @@ extension DumpCollector {
         case .regular
         where isDeleted && (path == "/dev/zero" || path == "/anon_hugepage") || path.hasPrefix("[anon_shmem:"):
             record.kind = .sharedMemory
+            record.path = ""
+        case .regular where isDeleted && path.hasPrefix("/SYSV") && path.utf8.count == 13:
+            record.kind = .systemVSegment
             record.path = ""
         case .regular where status.links == 0: record.kind = .deleted
         case .regular: record.kind = .regular

@@ -134,6 +134,7 @@ final class DumpCollector {
             try collect(process)
         }
         try collectTerminals()
+        try collectSystemV()
         try resolveEpolls()
         try resolveWatches()
         try collectPipes()

@@ -362,6 +362,7 @@ final class RestoreSession {
         if let first = tree.namespaceInit {
             try RestoreInit.start(first, root: contents.header.root, detach: options.detach)
         }
+        files.systemV.commit()
         files.removeOtherNames()
         files.close(but: files.inotifies.union(files.watchedInodes))
         try files.watch()

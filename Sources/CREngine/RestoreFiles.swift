@@ -29,10 +29,12 @@ final class RestoreFiles {
     private var usedEnds: Set<Int32> = []
     let sockets: RestoreSockets
     let terminals: RestoreTerminals
+    let systemV: RestoreSystemV
     private var temporary: [Int32] = []
 
     init(_ contents: ImageContents) {
         self.contents = contents
+        systemV = RestoreSystemV(contents)
         sockets = RestoreSockets(contents)
         terminals = RestoreTerminals(contents)
         let wanted = contents.fileTables.flatMap { $0.entries.map(\.fd) }
@@ -46,6 +48,7 @@ final class RestoreFiles {
     ///
     /// - Parameter kept: Descriptors that stay open until the next call.
     func close(but kept: Set<Int32> = []) {
+        systemV.undo()
         for fd in mine + temporary where !kept.contains(fd) { Files.close(fd) }
         mine = mine.filter { kept.contains($0) }
         temporary = []
@@ -77,7 +80,10 @@ final class RestoreFiles {
         RestoreCalls.raiseFileLimit()
         try openChannel()
         try makePassingNames()
-        for inode in contents.inodes where inode.kind.hasContent { try create(inode) }
+        for inode in contents.inodes where inode.kind.hasContent && inode.kind != .systemVSegment { try create(inode) }
+        try systemV.create { (inode, fd) throws(LinuxError) in
+            inodes[inode] = try lift(fd, "System V segment")
+        }
         for space in contents.addressSpaces { try openMapped(space) }
         for pipe in contents.pipes { try create(pipe) }
         try sockets.open { (fd, object) throws(LinuxError) in try lift(fd, object) }
@@ -140,6 +146,8 @@ final class RestoreFiles {
 
     /// Seals go on when the content is in.
     func seal() throws(EngineError) {
+        try systemV.removeMarked()
+        notes += systemV.notes
         for inode in contents.inodes where inode.kind == .memfd && inode.seals != 0 {
             guard let fd = inodes[inode.number] else { continue }
             try EngineError.wrap("seal memfd \(inode.path)") { () throws(LinuxError) in
@@ -167,6 +175,8 @@ final class RestoreFiles {
         if vma.kind == .sharedFile, !vma.flags.contains(.mayWrite), let fd = readers[vma.inode] { return fd }
         return inodes[vma.inode]
     }
+
+    func sizeBytes(of inode: UInt32) -> UInt64 { inodeRecords[inode]?.sizeBytes ?? 0 }
 
     /// Where to write the content of an inode.
     func descriptor(toFill inode: UInt32) -> Int32? { writers[inode] ?? inodes[inode] }

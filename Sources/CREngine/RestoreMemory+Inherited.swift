@@ -12,7 +12,7 @@ extension RestoreMemory {
         over parent: RestoreMemory, filled: RangeList, keeping inherited: RangeList
     ) throws(EngineError) {
         let pieces = Inheritance.pieces(space.vmas, over: parent.space.vmas)
-        var kept = RangeList()
+        kept = RangeList()
         for piece in pieces { kept.append(piece.range) }
         guard inherited.subtracting(kept).isEmpty, inherited.subtracting(filled).isEmpty else {
             throw .image("address space \(space.number)", why: "it inherits what its parent does not have")

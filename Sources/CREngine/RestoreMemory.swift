@@ -18,6 +18,10 @@ struct RestoreMemory {
     /// Whether this kernel's vDSO takes the place of the image's.
     let movesVdso: Bool
     private(set) var notes: [String] = []
+    /// What it has from its parent.
+    var kept = RangeList()
+    /// Start of the System V attachments that are made.
+    var attached: Set<UInt64> = []
 
     init(stub: RestoreStub, space: AddressSpaceRecord, files: RestoreFiles, specials: [Mapping], movesVdso: Bool) {
         self.stub = stub
@@ -84,6 +88,9 @@ struct RestoreMemory {
             if movesVdso { return }
             flags |= Self.privateMapping | Self.anonymousMapping
         case .vvar: return
+        case .sharedFile where files.systemV.segments[vma.inode] != nil:
+            guard let segment = files.systemV.segments[vma.inode] else { return }
+            return try attach(segment, vma, range, sizeBytes: files.sizeBytes(of: vma.inode))
         case .privateFile, .sharedFile:
             flags |= vma.kind == .privateFile ? Self.privateMapping : Self.sharedMapping
             guard let descriptor = files.descriptor(toMap: vma) else {

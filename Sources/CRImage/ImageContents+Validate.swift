@@ -8,6 +8,7 @@ extension ImageContents {
         for space in addressSpaces { try fits(space) }
         try filesFit()
         try terminalsFit()
+        try systemVFits()
         try socketsFit()
         try handlesFit()
     }
@@ -158,13 +159,15 @@ extension ImageContents {
         let pipeNumbers = Set(pipes.map(\.number))
         let files = Set(openFiles.map(\.number))
         for inode in inodes where inode.hugePageShift != 0 {
-            let isShared = inode.kind == .memfd || inode.kind == .sharedMemory
+            let isShared = inode.kind == .memfd || inode.kind == .sharedMemory || inode.kind == .systemVSegment
             guard isShared, (16...34).contains(inode.hugePageShift),
                 inode.sizeBytes % (UInt64(1) << UInt64(inode.hugePageShift)) == 0
             else { throw .inconsistent(record: "inode \(inode.number)", why: "its size is no number of huge pages") }
         }
         for inode in inodes {
-            guard inode.kind == .memfd || inode.kind == .sharedMemory || inode.path.utf8.first == UInt8(ascii: "/")
+            guard
+                inode.kind == .memfd || inode.kind == .sharedMemory || inode.kind == .systemVSegment
+                    || inode.path.utf8.first == UInt8(ascii: "/")
             else {
                 throw .inconsistent(record: "inode \(inode.number)", why: "its path is not absolute")
             }

@@ -15,6 +15,7 @@ public struct ImageContents: Sendable, Hashable {
     public var fileLocks: [FileLockRecord] = []
     public var seccompFilters: [SeccompFilterRecord] = []
     public var sockets: [SocketRecord] = []
+    public var systemV: [SystemVRecord] = []
 
     public var terminals: [TerminalRecord] = []
 
@@ -37,6 +38,7 @@ public struct ImageContents: Sendable, Hashable {
         case .seccompFilter(let value): seccompFilters.append(value)
         case .terminal(let value): terminals.append(value)
         case .socket(let value): sockets.append(value)
+        case .systemV(let value): systemV.append(value)
         }
     }
 
@@ -56,6 +58,7 @@ public struct ImageContents: Sendable, Hashable {
         records += seccompFilters.map { .seccompFilter($0) }
         records += terminals.map { .terminal($0) }
         records += sockets.map { .socket($0) }
+        records += systemV.map { .systemV($0) }
         return records
     }
 
@@ -100,5 +103,7 @@ public struct ImageContents: Sendable, Hashable {
 
 extension InodeKind {
     /// Whether the image itself holds the inode's content, in page runs.
-    public var hasContent: Bool { self == .deleted || self == .memfd || self == .sharedMemory }
+    public var hasContent: Bool {
+        self == .deleted || self == .memfd || self == .sharedMemory || self == .systemVSegment
+    }
 }

@@ -16,12 +16,14 @@ public enum ImageRecord: Sendable, Hashable {
     case seccompFilter(SeccompFilterRecord)
     case terminal(TerminalRecord)
     case socket(SocketRecord)
+    case systemV(SystemVRecord)
 
     /// What a block holds, as its header says it.
     enum Tag: UInt32, CaseIterable {
         case header = 1
         case process, task, addressSpace, inode, openFile, pipe, fileTable, fileSystem, signalTable
         case socket = 11
+        case systemV = 20
         case fileLock = 30
         case seccompFilter = 40
         case terminal = 26
@@ -46,6 +48,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .seccompFilter: .seccompFilter
         case .terminal: .terminal
         case .socket: .socket
+        case .systemV: .systemV
         }
     }
 
@@ -70,6 +73,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .seccompFilter(let value): try pass(value, &fields)
         case .terminal(let value): try pass(value, &fields)
         case .socket(let value): try pass(value, &fields)
+        case .systemV(let value): try pass(value, &fields)
         }
     }
 
@@ -116,6 +120,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .seccompFilter: return .seccompFilter(try value(SeccompFilterRecord.self))
         case .terminal: return .terminal(try value(TerminalRecord.self))
         case .socket: return .socket(try value(SocketRecord.self))
+        case .systemV: return .systemV(try value(SystemVRecord.self))
         case .metadataEnd, .pages, .trailer: return nil
         }
     }

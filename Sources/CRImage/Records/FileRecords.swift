@@ -13,6 +13,8 @@ public enum InodeKind: UInt32, Sendable, Hashable {
     case memfd = 6
     /// Shared anonymous memory (`/dev/zero (deleted)`); content in page runs.
     case sharedMemory = 7
+    /// The memory of a System V segment; content in page runs.
+    case systemVSegment = 16
     /// A symbolic link itself, open with O_PATH.
     case symbolicLink = 20
     /// A socket's name, open with O_PATH.

@@ -1,0 +1,156 @@
+internal import CRImage
+internal import LinuxKit
+
+/// System V objects: those that the tree has attached, made or used last; all, when the IPC namespace is its own.
+extension DumpCollector {
+    /// Records the segment behind a VMA.
+    ///
+    /// - Parameters:
+    ///   - id: The inode number of the mapping, which is the segment's ID.
+    ///   - name: `/SYSV` and the key with which it was made.
+    func segment(_ id: UInt64, inode: UInt32, name: String, of process: Int32, _ object: String) throws(EngineError) {
+        guard let id = Int32(exactly: id), !contents.systemV.contains(where: { $0.kind == .segment && $0.id == id })
+        else { return }
+        let found: SystemV.Segment
+        do {
+            found = try inIPCNamespace { () throws(LinuxError) in try SystemV.segment(id) }
+        } catch {
+            throw refuse(process, object, "its segment \(id) is not in the IPC namespace of the tree: \(error)")
+        }
+        var record = SystemVRecord()
+        record.kind = .segment
+        record.id = id
+        record.inode = inode
+        record.sizeBytes = found.sizeBytes
+        set(&record, found.permissions)
+        // A removed segment has lost its key, but its name in the list of mappings still says it.
+        record.isRemoved = found.permissions.mode & 0o1000 != 0
+        if record.isRemoved, let key = UInt32(name.dropFirst(5).prefix(8), radix: 16) {
+            record.key = Int32(bitPattern: key)
+        }
+        contents.systemV.append(record)
+    }
+
+    private func set(_ record: inout SystemVRecord, _ permissions: SystemV.Permissions) {
+        record.key = permissions.key
+        record.mode = permissions.mode & 0o777
+        record.uid = permissions.uid
+        record.gid = permissions.gid
+        record.creatorUid = permissions.creatorUid
+        record.creatorGid = permissions.creatorGid
+    }
+
+    /// Records what no mapping leads to.
+    func collectSystemV() throws(EngineError) {
+        guard let root = tree.processes.first?.pid else { return }
+        let pids = Set(tree.processes.map { Int64($0.pid) })
+        let own = try? Files.link("/proc/self/ns/ipc")
+        let takesAll = own != (try? Files.link("/proc/\(root)/ns/ipc"))
+        var records: [SystemVRecord] = []
+        var undoers: [Int32: Int32] = [:]
+        var opened: [(index: Int, fd: Int32, status: FileStatus)] = []
+        let known = Set(contents.systemV.filter { $0.kind == .segment }.map { Int64($0.id) })
+        try EngineError.wrap("read the System V objects", task: root) { () throws(LinuxError) in
+            try inIPCNamespace { () throws(LinuxError) in
+                // Kernels without System V IPC have no such tables.
+                for line in (try? SystemV.table("shm")) ?? [] where line.count > 6 && !known.contains(line[1]) {
+                    guard takesAll || pids.contains(line[4]), let id = Int32(exactly: line[1]) else { continue }
+                    let found = try SystemV.segment(id)
+                    var record = SystemVRecord()
+                    record.kind = .segment
+                    record.id = id
+                    record.sizeBytes = found.sizeBytes
+                    set(&record, found.permissions)
+                    let fd = try SystemV.open(segment: id, sizeBytes: found.sizeBytes, writable: false)
+                    opened.append((records.count, fd, try Files.status(of: fd)))
+                    records.append(record)
+                }
+                for line in (try? SystemV.table("sem")) ?? [] where line.count > 3 {
+                    guard let id = Int32(exactly: line[1]) else { continue }
+                    let users = SystemV.lastUsers(ofSemaphores: id, count: Int(line[3])).filter {
+                        pids.contains(Int64($0))
+                    }
+                    guard takesAll || !users.isEmpty else { continue }
+                    for user in users { undoers[user] = id }
+                    let found = try SystemV.semaphores(id)
+                    var record = SystemVRecord()
+                    record.kind = .semaphores
+                    record.id = id
+                    record.values = found.values.map { UInt64($0) }
+                    set(&record, found.permissions)
+                    records.append(record)
+                }
+                for line in (try? SystemV.table("msg")) ?? [] where line.count > 6 {
+                    guard takesAll || pids.contains(line[5]) || pids.contains(line[6]), let id = Int32(exactly: line[1])
+                    else { continue }
+                    let found = try SystemV.queue(id)
+                    var record = SystemVRecord()
+                    record.kind = .queue
+                    record.id = id
+                    record.capacityBytes = found.capacityBytes
+                    set(&record, found.permissions)
+                    for index in 0..<Int(found.messages) {
+                        var message = SystemVMessageValue()
+                        (message.type, message.text) = try SystemV.message(id, at: index)
+                        record.messages.append(message)
+                    }
+                    records.append(record)
+                }
+            }
+        }
+        for (index, fd, status) in opened {
+            var inode = InodeRecord()
+            inode.number = newNumber()
+            inode.kind = .systemVSegment
+            inode.sizeBytes = status.sizeBytes
+            inode.mode = status.mode
+            if status.blockBytes > 65536 { inode.hugePageShift = UInt32(status.blockBytes.trailingZeroBitCount) }
+            contents.inodes.append(inode)
+            contentFiles.append(Content(inode: inode.number, fd: fd, sizeBytes: status.sizeBytes))
+            records[index].inode = inode.number
+        }
+        contents.systemV += records
+        try refuseUndo(undoers)
+    }
+
+    /// What a task has promised to undo at its end (SEM_UNDO) is not to be seen, but that it has a list of such
+    /// promises is. The dump would end the task, and its end would change the semaphores.
+    private func refuseUndo(_ users: [Int32: Int32]) throws(EngineError) {
+        guard !users.isEmpty else { return }
+        // A newborn task has no list. Threads get one even if they never use it.
+        let fresh = try EngineError.wrap("create a task to compare with") { () throws(LinuxError) in
+            try Spawn.pausedTask()
+        }
+        defer {
+            try? Signals.send(Signals.kill, to: fresh.pid)
+            _ = try? Wait.wait(for: fresh.pid, deadline: Deadline(seconds: 10))
+            Files.close(fresh.pidfd)
+        }
+        for (process, id) in users.sorted(by: { $0.key < $1.key }) {
+            let same = try EngineError.wrap("compare undo lists", task: process) { () throws(LinuxError) in
+                try Kcmp.same(.semaphores, process, fresh.pid)
+            }
+            if !same {
+                throw refuse(
+                    process, "semaphore set \(id)",
+                    "the process uses it and has a list of semaphore operations to undo at its end (SEM_UNDO), which "
+                        + "the kernel shows to nobody")
+            }
+        }
+    }
+
+    /// Runs `body` in the tree's IPC namespace.
+    func inIPCNamespace<Value>(_ body: () throws(LinuxError) -> Value) throws(LinuxError) -> Value {
+        guard let root = tree.processes.first?.pid else { return try body() }
+        let there = "/proc/\(root)/ns/ipc"
+        if try Files.link(there) == Files.link("/proc/self/ns/ipc") { return try body() }
+        let own = try Files.open("/proc/self/ns/ipc", .readOnly)
+        defer { Files.close(own) }
+        let theirs = try Files.open(there, .readOnly)
+        defer { Files.close(theirs) }
+        // CLONE_NEWIPC
+        try Kernel.call(.setns, Kernel.number(theirs), 0x0800_0000, on: there)
+        defer { _ = Kernel.attempt(.setns, Kernel.number(own), 0x0800_0000) }
+        return try body()
+    }
+}
