@@ -28,7 +28,7 @@ extension DumpCollector {
     }
 
     /// The number of an open file, recorded at its first use.
-    private func openFile(
+    func openFile(
         process: Int32, pidfd: Int32, fd: Int32, link: String, info: DescriptorInfo
     ) throws(EngineError) -> UInt32 {
         let object = "fd \(fd): \(link)"

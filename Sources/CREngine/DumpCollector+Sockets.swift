@@ -28,7 +28,10 @@ extension DumpCollector {
         (domain, type, number) = try EngineError.wrap("ask for the family of \(object)", task: process) {
             () throws(LinuxError) in
             // SO_DOMAIN, SO_TYPE, SO_PROTOCOL
-            (try Sockets.integer(copy, 39), try Sockets.integer(copy, 3), try Sockets.integer(copy, 38))
+            (
+                try SocketCalls.number(copy, 1, 39), try SocketCalls.number(copy, 1, 3),
+                try SocketCalls.number(copy, 1, 38)
+            )
         }
         var record = SocketRecord()
         record.number = newNumber()
@@ -49,18 +52,12 @@ extension DumpCollector {
         sockets[status.inode] = known
         contents.sockets.append(record)
         switch record.domain {
-        case 1: try collectUnixSocket(known, record, inode: status.inode)
+        case 1: collectUnixSocket(known, record, inode: status.inode)
         case 2, 10: try collectInetSocket(known, record, inode: status.inode)
         default:
             throw refuse(process, object, "sockets of family \(record.domain) are not carried by this version")
         }
         return record.number
-    }
-
-    func collectUnixSocket(
-        _ socket: KnownSocket, _ record: SocketRecord, inode: UInt64
-    ) throws(EngineError) {
-        throw refuse(socket.process, socket.object, "UNIX sockets are not carried by this version")
     }
 
     func collectInetSocket(

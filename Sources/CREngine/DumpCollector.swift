@@ -53,6 +53,10 @@ final class DumpCollector {
     var locks: [LockKey: Int] = [:]
     /// Names that the dump gave to files; see `removeNames()`.
     var temporaryNames: [String] = []
+    /// In the order of `contents.unixSockets`.
+    var unixSockets: [(inode: UInt64, socket: KnownSocket, type: UInt32)] = []
+    /// The engine's own duplicates of descriptors that travel in messages.
+    var inFlight: [Int32] = []
     var epolls: [(file: Int, process: Int32, fd: Int32, targets: [DescriptorInfo.EpollTarget])] = []
     /// Where each process sees `/`.
     var roots: [Int32: String] = [:]
@@ -114,6 +118,8 @@ final class DumpCollector {
         contentFiles = []
         for socket in sockets.values { Files.close(socket.copy) }
         sockets = [:]
+        for fd in inFlight { Files.close(fd) }
+        inFlight = []
     }
 
     /// Fills ``contents``.
@@ -133,6 +139,7 @@ final class DumpCollector {
             try checkInterruption()
             try collect(process)
         }
+        try collectUnixSockets()
         try collectTerminals()
         try collectSystemV()
         try resolveEpolls()

@@ -131,6 +131,7 @@ final class RestoreSession {
         var spaces: RestoreSpaces?
         try tree.create(plan) { (root) throws(EngineError) in
             try RestoreTime.enter(root, contents.header)
+            try files.connectSockets(root, tree)
             let made = RestoreSpaces(contents, plan, tree, files)
             try made.build(root)
             spaces = made
@@ -145,7 +146,6 @@ final class RestoreSession {
                 space.vmas.contains { $0.kind == .vdso } && !spaces.vdso.canMove(space.number)
             }.map(\.number))
         try files.terminals.finishSessions(tree)
-        try files.finishSockets()
         end("tasks")
         let live = contents.processes.filter { !$0.isZombie }
         end("memory")
@@ -194,6 +194,7 @@ final class RestoreSession {
             // The folder of a task that has ended can only be entered while there is one.
             for owner in owners { try owner.enterPassing(file, files) }
         }
+        try files.finishSockets { tree.outer($0) }
         if let root = tree.processes[contents.header.root] {
             try files.deliver(contents.openFiles.flatMap { $0.epollTargets.map(\.openFile) }, to: root)
             try watch(root, files, contents)

@@ -51,6 +51,25 @@ enum RestoreCalls {
         _ = try check(.lseek, object, Kernel.attempt(.lseek, word(fd), offset, 0))
     }
 
+    /// mkdir(2), whatever the umask.
+    static func makeFolder(_ path: String, mode: UInt64 = 0o700) throws(LinuxError) {
+        let (answer, _) = with(Array(path.utf8) + [0]) { Kernel.attempt(.mkdir, $0, mode) }
+        _ = try check(.mkdir, path, answer)
+        let (change, _) = with(Array(path.utf8) + [0]) { Kernel.attempt(.chmod, $0, mode) }
+        _ = try check(.chmod, path, change)
+    }
+
+    /// Removes an empty folder; one that is not empty stays.
+    static func removeFolder(_ path: String) { _ = with(Array(path.utf8) + [0]) { Kernel.attempt(.rmdir, $0) } }
+
+    /// rename(2), which replaces what stands at the new path.
+    static func rename(_ path: String, to new: String) throws(LinuxError) {
+        let (answer, _) = with(Array(path.utf8) + [0]) { old in
+            with(Array(new.utf8) + [0]) { Kernel.attempt(.rename, old, $0) }.answer
+        }
+        _ = try check(.rename, new, answer)
+    }
+
     /// Opens a path with raw flags, as open(2) takes them; always close-on-exec.
     static func open(_ path: String, rawFlags: UInt64, mode: UInt32 = 0o600) throws(LinuxError) -> Int32 {
         let (answer, _) = with(Array(path.utf8) + [0]) {

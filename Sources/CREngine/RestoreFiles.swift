@@ -49,6 +49,7 @@ final class RestoreFiles {
     /// - Parameter kept: Descriptors that stay open until the next call.
     func close(but kept: Set<Int32> = []) {
         systemV.undo()
+        sockets.close()
         for fd in mine + temporary where !kept.contains(fd) { Files.close(fd) }
         mine = mine.filter { kept.contains($0) }
         temporary = []
@@ -290,11 +291,20 @@ final class RestoreFiles {
         }
     }
 
+    /// Makes the sockets that need a task to be made by.
+    func connectSockets(_ root: RestoreStub, _ tree: RestoreTree) throws(EngineError) {
+        let first = max(mine.max() ?? 0, base) + 1
+        mine += try sockets.connect(root, tree, firstNumber: first)
+        for file in contents.openFiles where file.kind == .socket {
+            if let fd = sockets.descriptors[file.socket] { openFiles[file.number] = fd }
+        }
+    }
+
     /// Gives sockets what must wait until they are connected and filled.
     ///
     /// - Precondition: All tasks exist, and none runs.
-    func finishSockets() throws(EngineError) {
-        try sockets.finish()
+    func finishSockets(outer: (Int32) -> Int32) throws(EngineError) {
+        try sockets.finish(openFiles, outer: outer)
         notes += sockets.notes
         for file in contents.openFiles where file.kind == .socket {
             guard let fd = openFiles[file.number] else { continue }

@@ -3,11 +3,13 @@ internal import LinuxKit
 
 /// The sockets of the image: made by the engine, inherited by the stubs.
 ///
-/// Three steps: ``open(_:)`` before any task exists; ``finish(_:)`` when all tasks exist and none runs.
+/// Three steps: ``open(_:)`` before any task exists; ``connect(_:_:firstNumber:)`` when the root's stub exists;
+/// ``finish(_:outer:)`` when all tasks exist and none runs.
 final class RestoreSockets {
     /// Number of a ``SocketRecord`` to the engine's descriptor, which lies above every number that the workload uses.
     var descriptors: [UInt32: Int32] = [:]
     private(set) var notes: [String] = []
+    private var unix: RestoreUnixSockets?
     let contents: ImageContents
     let records: [UInt32: SocketRecord]
 
@@ -37,10 +39,31 @@ final class RestoreSockets {
         throw .image(describe(record), why: "Internet sockets cannot be restored")
     }
 
-    /// Gives every socket its options and its owner, after its connections and queues.
+    /// Makes what only a task can make: UNIX sockets, which remember who made them.
+    ///
+    /// - Returns: The descriptors that the engine now has, all from `firstNumber` on.
+    func connect(
+        _ root: RestoreStub, _ tree: RestoreTree, firstNumber: Int32
+    ) throws(EngineError) -> [Int32] {
+        guard !contents.unixSockets.isEmpty else { return [] }
+        let unix = try RestoreUnixSockets(contents, root: root, tree: tree, firstNumber: firstNumber)
+        self.unix = unix
+        let fetched = try unix.build()
+        descriptors.merge(unix.descriptors) { _, new in new }
+        return fetched
+    }
+
+    /// Removes files that were only for the restore; after ``finish(_:outer:)`` there are none.
+    func close() { unix?.names.clean() }
+
+    /// Fills queues, then gives every socket its options and its owner.
     ///
     /// - Precondition: All tasks exist, and none runs.
-    func finish() throws(EngineError) {
+    func finish(_ openFiles: [UInt32: Int32], outer: (Int32) -> Int32) throws(EngineError) {
+        if let unix {
+            try unix.fill(openFiles, outer: outer)
+            notes += unix.notes
+        }
         for record in contents.sockets {
             guard let fd = descriptors[record.number] else { continue }
             setOwner(record, fd)

@@ -265,6 +265,21 @@ final class RestoreTree {
         }
     }
 
+    /// A child of a stub that shares its descriptors, has a PID of the image, and ends before that PID is needed.
+    func pass(by parent: RestoreStub, pid: Int32) throws(EngineError) -> RestoreStub {
+        let child = try fork(parent, child: pid, flags: 0x400, exitSignal: Signals.child)  // CLONE_FILES
+        holders[pid] = child
+        return child
+    }
+
+    /// Ends a child that ``pass(by:pid:)`` has made.
+    func dismiss(_ child: RestoreStub, pid: Int32, by parent: RestoreStub) throws(EngineError) {
+        try end(child, status: 9)
+        holders[pid] = nil
+        // __WALL; the status is of no interest.
+        try parent.call(.wait4, [UInt64(pid), 0, 0x4000_0000, 0], doing: "reap a passing child")
+    }
+
     /// Creates the other tasks of a process.
     func createThreads(of pid: Int32) throws(EngineError) {
         // VM, SIGHAND, THREAD, SYSVSEM

@@ -62,11 +62,13 @@ enum SocketOptions {
             case .device: room = 16
             }
             // ENOPROTOOPT and EOPNOTSUPP: this kernel or this family does not have it.
-            guard let value = try? Sockets.option(fd, name, count: room), !value.isEmpty else { continue }
+            guard let value = try? SocketCalls.option(fd, 1, Int32(name), capacity: room), !value.isEmpty else {
+                continue
+            }
             options.values.append(SocketOptionValue(name: name, value: value))
         }
         options.values.sort { $0.name < $1.name }
-        options.filter = try Sockets.filter(of: fd)
+        options.filter = try SocketCalls.filter(of: fd)
         return options
     }
 
@@ -83,7 +85,9 @@ enum SocketOptions {
         let wanted = Dictionary(options.values.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
         if !options.filter.isEmpty, !except.contains(lockFilter) {
             do throws(LinuxError) {
-                if try Sockets.filter(of: fd) != options.filter { try Sockets.attach(filter: options.filter, to: fd) }
+                if try SocketCalls.filter(of: fd) != options.filter {
+                    try SocketCalls.attach(filter: options.filter, to: fd)
+                }
             } catch { notes.append("the filter of \(object) could not be set: \(words(error))") }
         }
         for (name, kind) in known where !except.contains(name) {
@@ -100,18 +104,20 @@ enum SocketOptions {
         switch kind {
         case .plain(let count):
             guard value.count <= count, value.count >= 1 else { return }
-            if try Sockets.option(fd, name, count: value.count) == value { return }
-            try Sockets.setOption(fd, name, value)
+            if try SocketCalls.option(fd, 1, Int32(name), capacity: value.count) == value { return }
+            try SocketCalls.setOption(fd, 1, Int32(name), value)
         case .buffer(let force):
             guard value.count == 4 else { return }
-            if try Sockets.option(fd, name) == value { return }
+            if try SocketCalls.option(fd, 1, Int32(name)) == value { return }
             let size = Int32(bitPattern: (value + [0, 0, 0, 0]).half(at: 0)) / 2
             // Without CAP_NET_ADMIN the limit of the machine holds.
-            do { try Sockets.setInteger(fd, force, size) } catch { try Sockets.setInteger(fd, name, size) }
+            do { try SocketCalls.setNumber(fd, 1, Int32(force), size) } catch {
+                try SocketCalls.setNumber(fd, 1, Int32(name), size)
+            }
         case .device:
             guard value.count <= 16 else { return }
-            let now = (try? Sockets.option(fd, name, count: 16)) ?? []
-            if now != value { try Sockets.setOption(fd, name, value) }
+            let now = (try? SocketCalls.option(fd, 1, Int32(name), capacity: 16)) ?? []
+            if now != value { try SocketCalls.setOption(fd, 1, Int32(name), value) }
         }
     }
 }

@@ -19,5 +19,53 @@ extension ImageContents {
                 throw fail("option \(option.name) has \(option.value.count) bytes")
             }
         }
+        try unixSocketsFit()
+    }
+
+    private func unixSocketsFit() throws(ImageError) {
+        let records = Dictionary(
+            sockets.filter { $0.domain == 1 }.map { ($0.number, $0) }, uniquingKeysWith: { first, _ in first })
+        let files = Set(openFiles.map(\.number))
+        var seen: [UInt32: UnixSocketRecord] = [:]
+        var waiting: Set<UInt64> = []
+        for socket in unixSockets {
+            func fail(_ why: String) -> ImageError { .inconsistent(record: "UNIX socket \(socket.socket)", why: why) }
+            guard let record = records[socket.socket], seen.updateValue(socket, forKey: socket.socket) == nil,
+                record.type == 1 || record.type == 2 || record.type == 5
+            else { throw fail("its socket is not there, is described twice or is of no type that UNIX sockets have") }
+            let names = [socket.name, socket.peerName] + socket.messages.map(\.sender)
+            for name in names where name.count > 108 { throw fail("a name has \(name.count) bytes") }
+            guard socket.path.isEmpty || socket.path.utf8.first == UInt8(ascii: "/") && socket.isPathName else {
+                throw fail("the path of its name is not absolute")
+            }
+            guard socket.peer == 0 || records[socket.peer]?.type == record.type,
+                socket.peer != socket.socket || record.type == 2
+            else { throw fail("its peer is not there or of another type") }
+            guard socket.state == .listening || socket.waiting.isEmpty, record.type != 2 || socket.state != .listening
+            else { throw fail("connections wait where nobody listens") }
+            for message in socket.messages {
+                guard message.files.count <= 253,
+                    message.files.allSatisfy({ UInt32(exactly: $0).map { files.contains($0) } ?? false })
+                else { throw fail("a message carries an open file that the image does not hold") }
+            }
+            for number in socket.waiting {
+                guard waiting.insert(number).inserted, let client = UInt32(exactly: number),
+                    records[client]?.type == record.type, client != socket.socket
+                else { throw fail("what waits to be accepted is not there, or waits twice") }
+            }
+        }
+        for socket in unixSockets {
+            func fail(_ why: String) -> ImageError { .inconsistent(record: "UNIX socket \(socket.socket)", why: why) }
+            guard socket.peer == 0 || records[socket.socket]?.type == 2 || seen[socket.peer]?.peer == socket.socket
+            else {
+                throw fail("its peer has another peer")
+            }
+            if waiting.contains(UInt64(socket.socket)), socket.state != .connected || socket.peer != 0 {
+                throw fail("it waits to be accepted, and is connected")
+            }
+        }
+        guard seen.count == records.count else {
+            throw .inconsistent(record: "sockets", why: "a UNIX socket is not described")
+        }
     }
 }

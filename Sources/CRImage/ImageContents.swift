@@ -16,6 +16,7 @@ public struct ImageContents: Sendable, Hashable {
     public var seccompFilters: [SeccompFilterRecord] = []
     public var sockets: [SocketRecord] = []
     public var systemV: [SystemVRecord] = []
+    public var unixSockets: [UnixSocketRecord] = []
 
     public var terminals: [TerminalRecord] = []
 
@@ -39,6 +40,7 @@ public struct ImageContents: Sendable, Hashable {
         case .terminal(let value): terminals.append(value)
         case .socket(let value): sockets.append(value)
         case .systemV(let value): systemV.append(value)
+        case .unixSocket(let value): unixSockets.append(value)
         }
     }
 
@@ -59,6 +61,7 @@ public struct ImageContents: Sendable, Hashable {
         records += terminals.map { .terminal($0) }
         records += sockets.map { .socket($0) }
         records += systemV.map { .systemV($0) }
+        records += unixSockets.map { .unixSocket($0) }
         return records
     }
 

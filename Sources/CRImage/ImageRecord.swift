@@ -17,6 +17,7 @@ public enum ImageRecord: Sendable, Hashable {
     case terminal(TerminalRecord)
     case socket(SocketRecord)
     case systemV(SystemVRecord)
+    case unixSocket(UnixSocketRecord)
 
     /// What a block holds, as its header says it.
     enum Tag: UInt32, CaseIterable {
@@ -27,6 +28,7 @@ public enum ImageRecord: Sendable, Hashable {
         case fileLock = 30
         case seccompFilter = 40
         case terminal = 26
+        case unixSocket = 12
         case metadataEnd = 64
         case pages = 65
         case trailer = 66
@@ -49,6 +51,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .terminal: .terminal
         case .socket: .socket
         case .systemV: .systemV
+        case .unixSocket: .unixSocket
         }
     }
 
@@ -74,6 +77,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .terminal(let value): try pass(value, &fields)
         case .socket(let value): try pass(value, &fields)
         case .systemV(let value): try pass(value, &fields)
+        case .unixSocket(let value): try pass(value, &fields)
         }
     }
 
@@ -121,6 +125,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .terminal: return .terminal(try value(TerminalRecord.self))
         case .socket: return .socket(try value(SocketRecord.self))
         case .systemV: return .systemV(try value(SystemVRecord.self))
+        case .unixSocket: return .unixSocket(try value(UnixSocketRecord.self))
         case .metadataEnd, .pages, .trailer: return nil
         }
     }
