@@ -20,9 +20,7 @@ extension DumpCollector {
         }
         for process in tree.processes where !process.isZombie {
             for task in process.tasks {
-                let status = try EngineError.wrap("read the status", task: task) { () throws(LinuxError) in
-                    try Procfs.status(task)
-                }
+                let status = try status(of: task)
                 try admitSeccomp(task, status)
                 if Ptrace.debugControl(task) & 0xff != 0 {
                     throw refuse(task, "hardware breakpoint", "debug registers are not carried")

@@ -20,6 +20,11 @@ extension DumpCollector {
         leader.wakeups = wakeups
         var failure: EngineError?
         do throws(EngineError) {
+            let trap = Signals.mask([Signals.trap])
+            let status = process.status
+            if (status.ignoredSignals | status.pendingSignals | status.sharedPendingSignals) & trap == 0 {
+                try leader.openBench()
+            }
             space.futureLock = try futureLock(process, scratch: try leader.scratch())
             try collectProcess(leader, process, &record, &space, signalTable: signalTable)
             try collectTask(leader, process)
@@ -53,23 +58,31 @@ extension DumpCollector {
         _ space: inout AddressSpaceRecord, signalTable: UInt32?
     ) throws(EngineError) {
         let scratch = try remote.scratch()
+        var batch = RemoteBatch()
         for which in 0..<UInt64(3) {
-            try remote.call(.getitimer, which, scratch, doing: "read an interval timer")
-            let bytes = try remote.read(at: scratch, count: 32)
+            batch.add(.getitimer, which, scratch + which * 32, doing: "read an interval timer")
+        }
+        batch.add(.prctl, 37, scratch + 96, doing: "ask whether it adopts orphans")  // PR_GET_CHILD_SUBREAPER
+        batch.add(.prctl, 3, doing: "ask whether it may be dumped")
+        batch.add(.prctl, 42, doing: "ask for huge pages")
+        batch.add(.brk, 0, doing: "read the program break")
+        let answers = try remote.run(batch).map { UInt64(bitPattern: $0) }
+        let bytes = try remote.read(at: scratch, count: 100)
+        for which in 0..<3 {
+            let offset = which * 32
             var timer = IntervalTimerValue()
-            timer.intervalMicroseconds = bytes.word(at: 0) * 1_000_000 + bytes.word(at: 8)
-            timer.valueMicroseconds = bytes.word(at: 16) * 1_000_000 + bytes.word(at: 24)
+            timer.intervalMicroseconds = bytes.word(at: offset) * 1_000_000 + bytes.word(at: offset + 8)
+            timer.valueMicroseconds = bytes.word(at: offset + 16) * 1_000_000 + bytes.word(at: offset + 24)
             // The real-time one has expired and its signal is still pending; taking that signal would wind it up again.
             // setitimer(2) takes a zero value for "off", so the image says when the next one is due at the latest. The
             // CPU-time ones keep the interval of a timer that is off, and never read 0 while they run.
             if which == 0, timer.valueMicroseconds == 0 { timer.valueMicroseconds = timer.intervalMicroseconds }
             record.intervalTimers.append(timer)
         }
-        try remote.call(.prctl, 37, scratch, doing: "ask whether it adopts orphans")  // PR_GET_CHILD_SUBREAPER
-        record.isSubreaper = try remote.read(at: scratch, count: 4).half(at: 0) != 0
-        space.dumpable = UInt32(try remote.call(.prctl, 3, doing: "ask whether it may be dumped"))
-        space.hugePagesDisabled = try remote.call(.prctl, 42, doing: "ask for huge pages") != 0
-        space.programBreak = try remote.call(.brk, 0, doing: "read the program break")
+        record.isSubreaper = bytes.half(at: 96) != 0
+        space.dumpable = UInt32(truncatingIfNeeded: answers[4])
+        space.hugePagesDisabled = answers[5] != 0
+        space.programBreak = answers[6]
         record.state = try processState(remote)
         record.timers = try posixTimers(remote, process, scratch)
         for child in tree.processes where child.groupStopSignal != 0 && child.parent == process.pid {
@@ -149,11 +162,13 @@ extension DumpCollector {
         let status = process.status
         let wanted = status.caughtSignals | status.ignoredSignals | Signals.mask([Signals.child])
         record.actions = [SignalActionValue](repeating: SignalActionValue(), count: 64)
+        var batch = RemoteBatch()
         for signal in 1...64 where wanted >> UInt64(signal - 1) & 1 != 0 {
             if signal == Int(Signals.kill) || signal == Int(Signals.stop) { continue }
             let target = scratch + UInt64((signal - 1) * 32)
-            try remote.call(.rt_sigaction, UInt64(signal), 0, target, 8, doing: "read the action of signal \(signal)")
+            batch.add(.rt_sigaction, UInt64(signal), 0, target, 8, doing: "read the action of signal \(signal)")
         }
+        try remote.run(batch)
         let bytes = try remote.read(at: scratch, count: 2048)
         for signal in 1...64 where wanted >> UInt64(signal - 1) & 1 != 0 {
             if signal == Int(Signals.kill) || signal == Int(Signals.stop) { continue }
@@ -176,11 +191,9 @@ extension DumpCollector {
         record.tid = inner(tid)
         record.process = inner(process.pid)
         record.signalMask = remote.originalMask
-        let status: TaskStatus
-        let stat: TaskStat
-        (status, stat, record.pendingSignals) = try EngineError.wrap("read the task", task: tid) {
-            () throws(LinuxError) in
-            (try Procfs.status(tid), try Procfs.stat(tid), try Ptrace.pendingSiginfo(tid, shared: false))
+        let status = try status(of: tid)
+        record.pendingSignals = try EngineError.wrap("read the pending signals", task: tid) {
+            () throws(LinuxError) in try Ptrace.pendingSiginfo(tid, shared: false)
         }
         let isSignalDue = (status.pendingSignals | status.sharedPendingSignals) & ~remote.originalMask != 0
         let codeBefore = { (address: UInt64) in try? RemoteMemory.read(tid, at: address &- 64, count: 64) }
@@ -190,7 +203,6 @@ extension DumpCollector {
         record.registers =
             (sleep?.registers
             ?? InterruptedCall.settle(remote.original, isSignalDue: isSignalDue, codeBefore: codeBefore)).words
-        record.comm = stat.comm
         (record.xstateKind, record.xstate) = try extendedState(tid)
         try askTask(remote, &record)
         let robust = try EngineError.wrap("read the robust futex list", task: tid) { () throws(LinuxError) in
@@ -208,21 +220,26 @@ extension DumpCollector {
 
     private func askTask(_ remote: RemoteTask, _ record: inout TaskRecord) throws(EngineError) {
         let scratch = try remote.scratch()
-        try remote.call(.sigaltstack, 0, scratch, doing: "read the alternate stack")
-        try remote.call(.prctl, 2, scratch + 24, doing: "read the parent death signal")  // PR_GET_PDEATHSIG
-        let tidAddress = try remote.attempt(.prctl, [40, scratch + 32])  // PR_GET_TID_ADDRESS
-        let bytes = try remote.read(at: scratch, count: 40)
+        var batch = RemoteBatch()
+        batch.add(.sigaltstack, 0, scratch, doing: "read the alternate stack")
+        batch.add(.prctl, 2, scratch + 24, doing: "read the parent death signal")  // PR_GET_PDEATHSIG
+        let tidAddress = batch.ask(.prctl, 40, scratch + 32)  // PR_GET_TID_ADDRESS
+        batch.add(.personality, 0xffff_ffff, doing: "read the personality")
+        batch.add(.prctl, 27, doing: "read the secure bits")
+        batch.add(.prctl, 30, doing: "read the timer slack")
+        batch.add(.prctl, 16, scratch + 40, doing: "read the name")  // PR_GET_NAME
+        let answers = try remote.run(batch)
+        let bytes = try remote.read(at: scratch, count: 56)
+        record.comm = Array(bytes[40..<56].prefix { $0 != 0 })
         record.alternateStack.pointer = bytes.word(at: 0)
         // SS_ONSTACK says where the task runs now; it cannot be set.
         record.alternateStack.flags = bytes.half(at: 8) & ~1
         record.alternateStack.sizeBytes = bytes.word(at: 16)
         record.parentDeathSignal = Int32(bitPattern: bytes.half(at: 24))
-        if Kernel.errno(of: tidAddress) == nil { record.clearTidAddress = bytes.word(at: 32) }
-        record.personality = UInt32(
-            truncatingIfNeeded: try remote.call(.personality, 0xffff_ffff, doing: "read the personality"))
-        record.credentials.secureBits = UInt32(
-            truncatingIfNeeded: try remote.call(.prctl, 27, doing: "read the secure bits"))
-        record.timerSlackNanoseconds = try remote.call(.prctl, 30, doing: "read the timer slack")
+        if Kernel.errno(of: answers[tidAddress]) == nil { record.clearTidAddress = bytes.word(at: 32) }
+        record.personality = UInt32(truncatingIfNeeded: answers[3])
+        record.credentials.secureBits = UInt32(truncatingIfNeeded: answers[4])
+        record.timerSlackNanoseconds = UInt64(bitPattern: answers[5])
     }
 
     private func extendedState(_ tid: Int32) throws(EngineError) -> (XstateKind, [UInt8]) {

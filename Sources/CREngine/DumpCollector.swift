@@ -67,6 +67,8 @@ final class DumpCollector {
     var reportedStops: Set<Int32> = []
     /// Outer TID to the TID in the workload's PID namespace.
     var innerTids: [Int32: Int32] = [:]
+    /// `/proc/TID/status` of frozen tasks, where nothing changes any more but pending signals.
+    private var statuses: [Int32: TaskStatus] = [:]
 
     struct KnownFile {
         var process: Int32
@@ -128,9 +130,7 @@ final class DumpCollector {
             guard let inner = process.status.namespaceProcesses.last else { continue }
             innerTids[process.pid] = inner
             for task in process.tasks where task != process.pid {
-                let status = try EngineError.wrap("read the status", task: task) { () throws(LinuxError) in
-                    try Procfs.status(task)
-                }
+                let status = try status(of: task)
                 innerTids[task] = status.namespaceTids.last ?? task
             }
         }
@@ -145,6 +145,16 @@ final class DumpCollector {
         try resolveEpolls()
         try resolveWatches()
         try collectPipes()
+    }
+
+    /// What the kernel said of a task when it was first asked.
+    func status(of task: Int32) throws(EngineError) -> TaskStatus {
+        if let known = statuses[task] { return known }
+        let status = try EngineError.wrap("read the status", task: task) { () throws(LinuxError) in
+            try Procfs.status(task)
+        }
+        statuses[task] = status
+        return status
     }
 
     func inner(_ tid: Int32) -> Int32 { innerTids[tid] ?? tid }

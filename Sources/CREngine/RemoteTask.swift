@@ -1,17 +1,5 @@
 public import LinuxKit
 
-/// A system call to make in a traced task.
-public struct RemoteCall: Sendable, Hashable {
-    public var call: SystemCall
-    /// At most six; missing ones are 0.
-    public var arguments: [UInt64]
-
-    public init(_ call: SystemCall, _ arguments: UInt64...) {
-        self.call = call
-        self.arguments = arguments
-    }
-}
-
 /// A stopped task in which the engine makes system calls.
 ///
 /// The task executes a `syscall` instruction that its address space already holds, between two ptrace system-call stops.
@@ -45,8 +33,12 @@ public final class RemoteTask {
     /// How the task's own system calls are dispatched, off during remote calls; ``park()`` sets it. `nil` when the kernel
     /// cannot tell or nothing is on.
     public var userDispatch: Ptrace.UserDispatch?
+    /// Where many calls can be made in one stop; `nil` makes each in stops of its own.
+    var bench: RemoteBench?
 
     private var scratchIsLent = false
+    /// What ``openBench()`` has mapped: scratch memory, code and table.
+    private var benchMapping: RemoteMemory.Range?
     private var place = Place.eventStop
     private let timeoutSeconds: Double
 
@@ -88,13 +80,81 @@ public final class RemoteTask {
         return UInt64(bitPattern: answer)
     }
 
-    /// Makes many calls, one after the other whatever they answer, and returns the raw answers.
+    /// Makes many calls one after the other, in one stop where the task has a place for that.
     ///
-    /// Callers use this wherever calls do not depend on each other, so that one stop can do them all some day.
-    public func run(_ calls: [RemoteCall]) throws(EngineError) -> [Int64] {
+    /// All of them are made, whatever they answer. Calls that must succeed throw after the last one.
+    ///
+    /// - Returns: The raw answers, in the order of the batch.
+    @discardableResult
+    func run(_ batch: RemoteBatch) throws(EngineError) -> [Int64] {
         var answers: [Int64] = []
-        for call in calls { answers.append(try attempt(call.call, call.arguments)) }
+        answers.reserveCapacity(batch.entries.count)
+        var rest = batch.entries[...]
+        while !rest.isEmpty {
+            let piece = rest.prefix(bench?.capacity ?? 1)
+            rest = rest.dropFirst(piece.count)
+            if let bench, piece.count > 1 {
+                answers += try run(piece, on: bench)
+            } else {
+                for entry in piece { answers.append(try attempt(entry.call, entry.arguments)) }
+            }
+        }
+        for (entry, answer) in zip(batch.entries, answers) {
+            guard let doing = entry.doing, let errno = Kernel.errno(of: answer) else { continue }
+            throw .remote(call: entry.call.name, task: task, errno, doing: doing())
+        }
         return answers
+    }
+
+    private func run(
+        _ entries: ArraySlice<RemoteBatch.Entry>, on bench: RemoteBench
+    ) throws(EngineError) -> [Int64] {
+        try write(words: bench.table(entries), at: bench.table)
+        var registers = original
+        registers.rip = bench.code
+        registers.origRax = UInt64.max
+        registers.rbx = bench.table
+        registers.r12 = UInt64(entries.count)
+        try EngineError.wrap("start a series of calls", task: task) { () throws(LinuxError) in
+            // The trap at the end must not meet a blocked signal: the kernel would reset its action.
+            try Ptrace.setSignalMask(task, ~Signals.mask([Signals.trap]))
+            try Ptrace.setRegisters(task, registers)
+        }
+        place = .systemCallExit
+        try runToTrap(bench)
+        try EngineError.wrap("end a series of calls", task: task) { () throws(LinuxError) in
+            try Ptrace.setSignalMask(task, ~0)
+        }
+        let table = try read(at: bench.table, count: entries.count * RemoteBench.entryBytes)
+        var answers: [Int64] = []
+        answers.reserveCapacity(entries.count)
+        for (index, entry) in entries.enumerated() {
+            var answer = Int64(bitPattern: table.word(at: index * RemoteBench.entryBytes + 56))
+            if RestartCode(rawValue: answer) != nil { answer = try attempt(entry.call, entry.arguments) }
+            answers.append(answer)
+        }
+        return answers
+    }
+
+    private func runToTrap(_ bench: RemoteBench) throws(EngineError) {
+        let deadline = Deadline(seconds: timeoutSeconds)
+        while true {
+            let status = try step(deadline, "calls in task \(task)") { () throws(LinuxError) in
+                try Ptrace.resume(task)
+            }
+            switch status {
+            case .stopped(Signals.trap, event: 0, systemCall: false):
+                let registers = try EngineError.wrap("read the registers", task: task) { () throws(LinuxError) in
+                    try Ptrace.registers(task)
+                }
+                if registers.rip == bench.end { return }
+                // Somebody else's SIGTRAP, which came while it was let through.
+                deferredSignals.append(Signals.trap)
+            case .stopped(let signal, event: 0, _): deferSignal(signal)
+            case .stopped, .continued: continue
+            case .exited, .killed: throw .derailed(task: task, "it ended during the engine's calls")
+            }
+        }
     }
 
     private func once(_ call: SystemCall, _ arguments: [UInt64]) throws(EngineError) -> Int64 {
@@ -145,8 +205,13 @@ public final class RemoteTask {
     /// - Postcondition: The task stands in PTRACE_EVENT_STOP with its own registers and mask; it may be detached,
     ///   killed, or taken over again.
     public func park() throws(EngineError) {
-        if let range = scratch, !scratchIsLent {
+        if let range = scratch, !scratchIsLent, range.start != benchMapping?.start {
             scratch = nil
+            _ = try attempt(.munmap, [range.start, UInt64(range.count)])
+        }
+        if let range = benchMapping {
+            benchMapping = nil
+            bench = nil
             _ = try attempt(.munmap, [range.start, UInt64(range.count)])
         }
         if place == .systemCallExit { try stopAgain() }
@@ -156,6 +221,7 @@ public final class RemoteTask {
             if let userDispatch { try Ptrace.setUserDispatch(task, userDispatch) }
         }
         scratch = nil
+        if scratchIsLent { bench = nil }
         scratchIsLent = false
         place = .eventStop
     }
@@ -224,7 +290,7 @@ public final class RemoteTask {
     /// Gives writable memory in the task, at least `count` bytes, page-aligned.
     public func scratch(count: Int = 4096) throws(EngineError) -> UInt64 {
         if let scratch, scratch.count >= count { return scratch.start }
-        if let old = scratch {
+        if let old = scratch, old.start != benchMapping?.start {
             scratch = nil
             try call(.munmap, old.start, UInt64(old.count), doing: "unmap scratch memory")
         }
@@ -235,8 +301,25 @@ public final class RemoteTask {
         return start
     }
 
+    /// Maps scratch memory together with a bench, which ``park()`` unmaps; without a bench where the kernel or the
+    /// task's own rules forbid memory that is both writable and executable.
+    ///
+    /// - Precondition: The task neither ignores SIGTRAP nor has one pending.
+    func openBench() throws(EngineError) {
+        let size = 3 * 4096
+        // PROT_READ|PROT_WRITE|PROT_EXEC, MAP_PRIVATE|MAP_ANONYMOUS
+        let answer = try attempt(.mmap, [0, UInt64(size), 7, 0x22, UInt64.max, 0])
+        guard Kernel.errno(of: answer) == nil else { return }
+        let start = UInt64(bitPattern: answer)
+        try write(RemoteBench.program, at: start + 4096)
+        benchMapping = RemoteMemory.Range(start: start, count: size)
+        scratch = RemoteMemory.Range(start: start, count: 4096)
+        bench = RemoteBench(code: start + 4096, table: start + 8192, capacity: 4096 / RemoteBench.entryBytes)
+    }
+
     /// Uses memory that another task of the same address space has mapped and will unmap.
     public func borrowScratch(of other: RemoteTask) {
+        bench = other.bench
         scratch = other.scratch
         scratchIsLent = scratch != nil
     }

@@ -45,6 +45,11 @@ public struct DescriptorInfo: Sendable, Hashable {
 extension ProcParser {
     /// Parses `/proc/PID/fdinfo/N`.
     public static func descriptorInfo(_ text: String, file: String = "fdinfo") throws(LinuxError) -> DescriptorInfo {
+        try descriptorInfo(Array(text.utf8), file: file)
+    }
+
+    /// Parses `/proc/PID/fdinfo/N`.
+    public static func descriptorInfo(_ bytes: [UInt8], file: String = "fdinfo") throws(LinuxError) -> DescriptorInfo {
         var info = DescriptorInfo(
             position: 0, flags: 0, mountID: 0, eventfdCount: nil, eventfdSemaphore: false,
             eventfdShowsSemaphore: false, epollTargets: [], timer: nil,
@@ -52,46 +57,50 @@ extension ProcParser {
         var timer = DescriptorInfo.TimerSetting(
             clock: 0, ticks: 0, settimeFlags: 0, valueNanoseconds: 0, intervalNanoseconds: 0)
         var isTimer = false
-        for line in text.split(separator: "\n") {
-            if line.hasPrefix("inotify ") || line.hasPrefix("fanotify ") {
-                info.watchLines.append(String(line))
-                continue
+        try ProcText.lines(of: bytes) { line throws(LinuxError) in
+            if line.bytes.starts(with: "inotify ".utf8) || line.bytes.starts(with: "fanotify ".utf8) {
+                info.watchLines.append(line.string)
+                return
             }
-            guard let colon = line.firstIndex(of: ":") else { continue }
-            let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
-            switch line[..<colon].filter({ $0 != " " }) {
-            case "pos": info.position = UInt64(value) ?? UInt64(bitPattern: Int64(value) ?? 0)
-            case "flags": info.flags = try number(value, 8, file, line)
-            case "mnt_id": info.mountID = try number(value, 10, file, line)
-            case "eventfd-count": info.eventfdCount = try number(value, 16, file, line)
-            case "eventfd-semaphore":
-                info.eventfdSemaphore = value != "0"
-                info.eventfdShowsSemaphore = true
-            case "sigmask": info.signalMask = try number(value, 16, file, line)
-            case "lock": info.locks.append(String(value))
-            case "Pid": info.pid = Int32(value)
-            case "tfd": info.epollTargets.append(try epollTarget(line, file))
-            case "clockid":
-                isTimer = true
-                timer.clock = try number(value, 10, file, line)
-            case "ticks": timer.ticks = try number(value, 10, file, line)
-            case "settimeflags": timer.settimeFlags = try number(value, 8, file, line)
-            case "it_value": timer.valueNanoseconds = try pair(value, file, line)
-            case "it_interval": timer.intervalNanoseconds = try pair(value, file, line)
-            default: continue
+            guard let (rawKey, rawValue) = line.cut(at: UInt8(ascii: ":")) else { return }
+            let value = rawValue.trimmed
+            let key = ProcText(rawKey.bytes.drop { $0 == 32 }.prefix { $0 != 32 })
+            func number<Number: FixedWidthInteger>(_ radix: UInt64) throws(LinuxError) -> Number {
+                guard let number = value.number(Number.self, radix: radix) else {
+                    throw .malformed(file, why: "line '\(line.string)'")
+                }
+                return number
+            }
+            // Every descriptor has these; the rest belongs to kinds of their own.
+            if key == "pos" {
+                info.position = value.unsigned() ?? UInt64(bitPattern: value.number(Int64.self) ?? 0)
+            } else if key == "flags" {
+                info.flags = try number(8)
+            } else if key == "mnt_id" {
+                info.mountID = try number(10)
+            } else {
+                switch key.string {
+                case "eventfd-count": info.eventfdCount = try number(16)
+                case "eventfd-semaphore":
+                    info.eventfdSemaphore = !(value == "0")
+                    info.eventfdShowsSemaphore = true
+                case "sigmask": info.signalMask = try number(16)
+                case "lock": info.locks.append(value.string)
+                case "Pid": info.pid = value.number(Int32.self)
+                case "tfd": info.epollTargets.append(try epollTarget(line.string[...], file))
+                case "clockid":
+                    isTimer = true
+                    timer.clock = try number(10)
+                case "ticks": timer.ticks = try number(10)
+                case "settime": timer.settimeFlags = try number(8)
+                case "it_value": timer.valueNanoseconds = try pair(value.string[...], file, line.string[...])
+                case "it_interval": timer.intervalNanoseconds = try pair(value.string[...], file, line.string[...])
+                default: return
+                }
             }
         }
         if isTimer { info.timer = timer }
         return info
-    }
-
-    private static func number<Number: FixedWidthInteger>(
-        _ text: Substring, _ radix: Int, _ file: String, _ line: Substring
-    ) throws(LinuxError) -> Number {
-        guard let number = Number(text.filter { $0 != " " }, radix: radix) else {
-            throw .malformed(file, why: "line '\(line)'")
-        }
-        return number
     }
 
     /// `(seconds, nanoseconds)`.

@@ -18,7 +18,7 @@ public struct Mapping: Sendable, Hashable {
     /// As printed, `[heap]` and ` (deleted)` included; empty for anonymous memory.
     public var name: String
     /// Two-letter flags of smaps (`gd`, `ht`, `dd`); empty when read from maps.
-    public var flags: Set<String> = []
+    public var flags = MappingFlags()
     /// Size of the pages that back it, in bytes; 0 when read from maps.
     public var kernelPageBytes: UInt64 = 0
     /// Whether some of its pages are transparent huge ones.
@@ -35,56 +35,84 @@ public struct Mapping: Sendable, Hashable {
     public var isDeleted: Bool { name.hasSuffix(" (deleted)") }
 }
 
+/// The two-letter flags of a mapping, in the order of smaps.
+public struct MappingFlags: Sendable, Hashable, ExpressibleByArrayLiteral {
+    /// Both letters, the first one in the low byte.
+    private var codes: [UInt16] = []
+
+    public init() {}
+    public init(arrayLiteral names: String...) { codes = names.map { Self.code($0) } }
+
+    init(_ words: ArraySlice<ProcText>) {
+        codes.reserveCapacity(words.count)
+        for word in words where word.bytes.count == 2 {
+            codes.append(UInt16(word.bytes[word.bytes.startIndex]) | UInt16(word.bytes[word.bytes.startIndex + 1]) << 8)
+        }
+    }
+
+    private static func code(_ name: String) -> UInt16 {
+        var bytes = name.utf8.makeIterator()
+        return UInt16(bytes.next() ?? 0) | UInt16(bytes.next() ?? 0) << 8
+    }
+
+    public var isEmpty: Bool { codes.isEmpty }
+    public func contains(_ name: String) -> Bool { codes.contains(Self.code(name)) }
+}
+
 /// Parsers for text of `/proc`. Text in, values out; nothing is read here.
 public enum ProcParser {
     /// The mappings of `/proc/PID/maps` or `/proc/PID/smaps`, in order of address.
     public static func mappings(_ text: String, file: String = "maps") throws(LinuxError) -> [Mapping] {
+        try mappings(Array(text.utf8), file: file)
+    }
+
+    /// The mappings of `/proc/PID/maps` or `/proc/PID/smaps`, in order of address.
+    public static func mappings(_ bytes: [UInt8], file: String = "maps") throws(LinuxError) -> [Mapping] {
         var mappings: [Mapping] = []
-        for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
-            guard let first = line.first else { continue }
+        try ProcText.lines(of: bytes) { line throws(LinuxError) in
             // Detail lines of smaps begin with a capital letter, headers with a hexadecimal digit in lower case.
-            if first >= UInt8(ascii: "A"), first <= UInt8(ascii: "Z") {
-                guard !mappings.isEmpty else { throw .malformed(file, why: "details before any mapping") }
-                let words = line.split(separator: UInt8(ascii: " "))
-                if words[0].elementsEqual("VmFlags:".utf8) {
-                    mappings[mappings.count - 1].flags = Set(
-                        words.dropFirst().map { String(decoding: $0, as: UTF8.self) })
-                } else if words[0].elementsEqual("AnonHugePages:".utf8), words.count > 1 {
-                    mappings[mappings.count - 1].hasHugePages = !words[1].elementsEqual("0".utf8)
-                } else if words[0].elementsEqual("ProtectionKey:".utf8), words.count > 1 {
-                    mappings[mappings.count - 1].protectionKey = Int(String(decoding: words[1], as: UTF8.self)) ?? 0
-                } else if words[0].elementsEqual("KernelPageSize:".utf8), words.count > 1 {
-                    mappings[mappings.count - 1].kernelPageBytes =
-                        (UInt64(String(decoding: words[1], as: UTF8.self)) ?? 0) * 1024
-                }
-                continue
+            guard let first = line.bytes.first, first >= UInt8(ascii: "A"), first <= UInt8(ascii: "Z") else {
+                guard let mapping = mapping(line) else { throw .malformed(file, why: "line '\(line.string)'") }
+                mappings.append(mapping)
+                return
             }
-            guard let mapping = mapping(String(decoding: line, as: UTF8.self)) else {
-                throw .malformed(file, why: "line '\(String(decoding: line, as: UTF8.self))'")
+            // Four of some twenty details are wanted.
+            guard [UInt8(ascii: "A"), UInt8(ascii: "K"), UInt8(ascii: "P"), UInt8(ascii: "V")].contains(first) else {
+                return
             }
-            mappings.append(mapping)
+            guard let last = mappings.indices.last else { throw .malformed(file, why: "details before any mapping") }
+            if line.bytes.starts(with: "VmFlags:".utf8) {
+                mappings[last].flags = MappingFlags(line.words.dropFirst())
+            } else if line.bytes.starts(with: "AnonHugePages:".utf8) {
+                mappings[last].hasHugePages = line.words.dropFirst().first?.unsigned() != 0
+            } else if line.bytes.starts(with: "ProtectionKey:".utf8) {
+                mappings[last].protectionKey = line.words.dropFirst().first?.number(Int.self) ?? 0
+            } else if line.bytes.starts(with: "KernelPageSize:".utf8) {
+                mappings[last].kernelPageBytes = (line.words.dropFirst().first?.unsigned() ?? 0) * 1024
+            }
         }
         return mappings
     }
 
     /// `start-end perms offset major:minor inode   name`.
-    static func mapping(_ line: String) -> Mapping? {
-        let words = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
-        guard words.count >= 5, words[1].utf8.count == 4 else { return nil }
-        let range = words[0].split(separator: "-")
-        let device = words[3].split(separator: ":")
-        guard range.count == 2, device.count == 2, let start = UInt64(range[0], radix: 16),
-            let end = UInt64(range[1], radix: 16), start < end, let offset = UInt64(words[2], radix: 16),
-            let major = UInt64(device[0], radix: 16), let minor = UInt64(device[1], radix: 16),
-            let inode = UInt64(words[4])
+    static func mapping(_ line: ProcText) -> Mapping? {
+        let words = line.words
+        guard words.count >= 5, words[1].bytes.count == 4, let range = words[0].cut(at: UInt8(ascii: "-")),
+            let device = words[3].cut(at: UInt8(ascii: ":")), let start = range.before.unsigned(radix: 16),
+            let end = range.after.unsigned(radix: 16), start < end, let offset = words[2].unsigned(radix: 16),
+            let major = device.before.unsigned(radix: 16), let minor = device.after.unsigned(radix: 16),
+            let inode = words[4].unsigned()
         else { return nil }
-        let permissions = Array(words[1].utf8)
+        let permissions = Array(words[1].bytes)
         var protection: Mapping.Protection = []
         if permissions[0] == UInt8(ascii: "r") { protection.insert(.read) }
         if permissions[1] == UInt8(ascii: "w") { protection.insert(.write) }
         if permissions[2] == UInt8(ascii: "x") { protection.insert(.execute) }
         var name = ""
-        if words.count == 6 { name = unescape(String(words[5].drop { $0 == " " }), only: "012") }
+        // A name may hold spaces: all of the line behind the inode.
+        if words.count > 5 {
+            name = unescape(String(decoding: line.bytes[words[5].bytes.startIndex...], as: UTF8.self), only: "012")
+        }
         return Mapping(
             start: start, end: end, protection: protection, isShared: permissions[3] == UInt8(ascii: "s"),
             fileOffset: offset, device: major << 32 | minor, inode: inode, name: name)

@@ -40,19 +40,40 @@ public struct TaskStatus: Sendable, Hashable {
 extension ProcParser {
     /// Parses `/proc/TID/status`.
     public static func status(_ text: String, file: String = "status") throws(LinuxError) -> TaskStatus {
-        var fields: [Substring: Substring] = [:]
-        for line in text.split(separator: "\n") {
-            guard let colon = line.firstIndex(of: ":") else { continue }
-            fields[line[..<colon]] = line[line.index(after: colon)...].drop { $0 == "\t" || $0 == " " }
+        try status(Array(text.utf8), file: file)
+    }
+
+    /// Parses `/proc/TID/status`.
+    public static func status(_ bytes: [UInt8], file: String = "status") throws(LinuxError) -> TaskStatus {
+        var fields: [(key: ProcText, value: ProcText)] = []
+        fields.reserveCapacity(64)
+        ProcText.lines(of: bytes) { line in
+            if let (key, value) = line.cut(at: UInt8(ascii: ":")) { fields.append((key, value.trimmed)) }
         }
-        func line(_ key: String) throws(LinuxError) -> Substring {
-            guard let value = fields[key[...]] else { throw .malformed(file, why: "no line '\(key)'") }
+        // The kernel prints the fields in the order in which they are asked for here, nearly.
+        var next = 0
+        func find(_ key: String) -> ProcText? {
+            for step in 0..<fields.count {
+                let index = (next + step) % fields.count
+                if fields[index].key == key {
+                    next = index + 1
+                    return fields[index].value
+                }
+            }
+            return nil
+        }
+        func line(_ key: String) throws(LinuxError) -> ProcText {
+            guard let value = find(key) else { throw .malformed(file, why: "no line '\(key)'") }
             return value
         }
         func numbers<Number: FixedWidthInteger>(_ key: String, _ type: Number.Type) throws(LinuxError) -> [Number] {
-            let words = try line(key).split { $0 == "\t" || $0 == " " }
-            let numbers = words.compactMap { Number($0) }
-            guard numbers.count == words.count else { throw .malformed(file, why: "line '\(key)' holds no numbers") }
+            var numbers: [Number] = []
+            for word in try line(key).words {
+                guard let number = word.number(type) else {
+                    throw .malformed(file, why: "line '\(key)' holds no numbers")
+                }
+                numbers.append(number)
+            }
             return numbers
         }
         func number<Number: FixedWidthInteger>(_ key: String, _ type: Number.Type) throws(LinuxError) -> Number {
@@ -62,19 +83,20 @@ extension ProcParser {
             return number
         }
         func mask(_ key: String) throws(LinuxError) -> UInt64 {
-            guard let mask = UInt64(try line(key), radix: 16) else {
+            guard let mask = try line(key).unsigned(radix: 16) else {
                 throw .malformed(file, why: "line '\(key)' holds no mask")
             }
             return mask
         }
-        guard let state = try line("State").first else { throw .malformed(file, why: "no state") }
+        let name = find("Name")?.string ?? ""
         // A zombie has no memory and no fs_struct left, so it prints no umask.
-        let umask = fields["Umask"].flatMap { UInt32($0, radix: 8) } ?? 0
+        let umask = find("Umask").flatMap { $0.number(UInt32.self, radix: 8) } ?? 0
+        guard let state = try line("State").bytes.first else { throw .malformed(file, why: "no state") }
         let uids = try numbers("Uid", UInt32.self)
         let gids = try numbers("Gid", UInt32.self)
         guard uids.count == 4, gids.count == 4 else { throw .malformed(file, why: "not four IDs") }
         return TaskStatus(
-            name: unescape(String(comm(fields)), only: nil), umask: umask, state: state,
+            name: unescape(name, only: nil), umask: umask, state: Character(UnicodeScalar(state)),
             process: try number("Tgid", Int32.self), parent: try number("PPid", Int32.self),
             tracer: try number("TracerPid", Int32.self), uids: uids, gids: gids,
             groups: try numbers("Groups", UInt32.self), namespaceTids: try numbers("NSpid", Int32.self),
@@ -85,14 +107,13 @@ extension ProcParser {
             capabilitiesInheritable: try mask("CapInh"), capabilitiesPermitted: try mask("CapPrm"),
             capabilitiesEffective: try mask("CapEff"), capabilitiesBounding: try mask("CapBnd"),
             capabilitiesAmbient: try mask("CapAmb"), noNewPrivileges: try number("NoNewPrivs", Int.self) != 0,
-            seccomp: fields["Seccomp"].flatMap { Int($0) } ?? 0,
-            speculation: (fields["Speculation_Store_Bypass"] ?? "") + " / "
-                + (fields["SpeculationIndirectBranch"] ?? ""),
+            seccomp: find("Seccomp").flatMap { $0.number(Int.self) } ?? 0,
+            speculation: (find("Speculation_Store_Bypass")?.string ?? "") + " / "
+                + (find("SpeculationIndirectBranch")?.string ?? ""),
             threads: try number("Threads", Int.self),
-            lockedKibibytes: fields["VmLck"].flatMap { UInt64($0.prefix { $0 != " " }) } ?? 0)
+            lockedKibibytes: find("VmLck").flatMap { $0.words.first?.unsigned() } ?? 0)
     }
 
-    private static func comm(_ fields: [Substring: Substring]) -> Substring { fields["Name"] ?? "" }
 }
 
 /// What `/proc/TID/stat` says. The numbers of proc_pid_stat(5), one less as index.
@@ -133,19 +154,20 @@ extension ProcParser {
         guard let open = bytes.firstIndex(of: UInt8(ascii: "(")), let close = bytes.lastIndex(of: UInt8(ascii: ")")),
             open < close
         else { throw .malformed(file, why: "no name in parentheses") }
-        let fields = String(decoding: bytes[(close + 1)...], as: UTF8.self).split { $0 == " " || $0 == "\n" }
+        let end = bytes.lastIndex { $0 != UInt8(ascii: "\n") } ?? close
+        let fields = ProcText(bytes[(close + 1)...max(end, close + 1 < bytes.count ? close + 1 : close)]).words
         // fields[0] is field 3 of the manual, the state.
-        guard fields.count >= 50, let state = fields[0].first else {
+        guard fields.count >= 50, let state = fields[0].bytes.first else {
             throw .malformed(file, why: "\(fields.count + 2) fields instead of 52")
         }
         func field<Number: FixedWidthInteger>(_ number: Int, _ type: Number.Type) throws(LinuxError) -> Number {
-            guard let value = Number(fields[number - 3]) else {
-                throw .malformed(file, why: "field \(number) is '\(fields[number - 3])'")
+            guard let value = fields[number - 3].number(type) else {
+                throw .malformed(file, why: "field \(number) is '\(fields[number - 3].string)'")
             }
             return value
         }
         return TaskStat(
-            comm: Array(bytes[(open + 1)..<close]), state: state, parent: try field(4, Int32.self),
+            comm: Array(bytes[(open + 1)..<close]), state: Character(UnicodeScalar(state)), parent: try field(4, Int32.self),
             processGroup: try field(5, Int32.self), session: try field(6, Int32.self),
             terminal: try field(7, Int32.self), foregroundGroup: try field(8, Int32.self),
             flags: try field(9, UInt32.self), nice: try field(19, Int.self),

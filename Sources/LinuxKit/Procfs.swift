@@ -3,7 +3,7 @@ public enum Procfs {
     /// `/proc/TID/status`.
     public static func status(_ task: Int32) throws(LinuxError) -> TaskStatus {
         let path = "/proc/\(task)/status"
-        return try ProcParser.status(Files.text(of: path), file: path)
+        return try ProcParser.status(Files.contents(of: path), file: path)
     }
 
     /// `/proc/PID/task/TID/status`, which exists for threads that `/proc/TID` hides from listings.
@@ -15,13 +15,13 @@ public enum Procfs {
     /// `/proc/PID/smaps`: all mappings with their flags.
     public static func mappings(_ process: Int32) throws(LinuxError) -> [Mapping] {
         let path = "/proc/\(process)/smaps"
-        return try ProcParser.mappings(Files.text(of: path), file: path)
+        return try ProcParser.mappings(Files.contents(of: path), file: path)
     }
 
     /// `/proc/PID/maps`: all mappings, without flags; ten times cheaper than smaps for large processes.
     public static func mappingsWithoutFlags(_ process: Int32) throws(LinuxError) -> [Mapping] {
         let path = "/proc/\(process)/maps"
-        return try ProcParser.mappings(Files.text(of: path), file: path)
+        return try ProcParser.mappings(Files.contents(of: path), file: path)
     }
 
     /// The TIDs of a process, ascending.
@@ -47,7 +47,7 @@ public enum Procfs {
     /// `/proc/PID/fdinfo/N`.
     public static func descriptorInfo(_ process: Int32, _ fd: Int32) throws(LinuxError) -> DescriptorInfo {
         let path = "/proc/\(process)/fdinfo/\(fd)"
-        return try ProcParser.descriptorInfo(Files.text(of: path), file: path)
+        return try ProcParser.descriptorInfo(Files.contents(of: path), file: path)
     }
 
     /// `/proc/PID/mountinfo`.
