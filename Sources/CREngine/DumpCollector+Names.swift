@@ -33,22 +33,30 @@ extension DumpCollector {
             else { continue }
             return (Self.join(folder, name), false)
         }
-        var failure: LinuxError?
-        for attempt in 0..<100 {
-            let name = ".crengine-\(status.inode)-\(attempt)"
+        do {
+            return (Self.join(folder, try giveName(to: openAt, inode: status.inode, in: place)), true)
+        } catch {
+            throw refuse(
+                process, "\(object): \(path) (deleted)",
+                "it has other names, none of them in \(folder), and cannot get one there: "
+                    + (error.errno.map { "\($0)" } ?? "?"))
+        }
+    }
+
+    /// Links an inode into a folder, under a name that lasts until the restore.
+    private func giveName(to openAt: String, inode: UInt64, in place: String) throws(LinuxError) -> String {
+        var attempt = 0
+        while true {
+            let name = ".crengine-\(inode)-\(attempt)"
             do {
                 try Files.link(openAt, to: place + "/" + name)
                 temporaryNames.append(place + "/" + name)
-                return (Self.join(folder, name), true)
+                return name
             } catch {
-                failure = error
-                if error.errno != .exists { break }
+                guard error.errno == .exists, attempt < 100 else { throw error }
             }
+            attempt += 1
         }
-        throw refuse(
-            process, "\(object): \(path) (deleted)",
-            "it has other names, none of them in \(folder), and cannot get one there: "
-                + (failure?.errno.map { "\($0)" } ?? "?"))
     }
 
     static func folder(of path: String) -> String {

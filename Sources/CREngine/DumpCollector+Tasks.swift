@@ -192,9 +192,11 @@ extension DumpCollector {
         record.process = inner(process.pid)
         record.signalMask = remote.originalMask
         let status = try status(of: tid)
-        record.pendingSignals = try EngineError.wrap("read the pending signals", task: tid) {
-            () throws(LinuxError) in try Ptrace.pendingSiginfo(tid, shared: false)
+        let stat: TaskStat
+        (stat, record.pendingSignals) = try EngineError.wrap("read the task", task: tid) { () throws(LinuxError) in
+            (try Procfs.stat(tid, in: process.pid), try Ptrace.pendingSiginfo(tid, shared: false))
         }
+        record.comm = stat.comm
         let isSignalDue = (status.pendingSignals | status.sharedPendingSignals) & ~remote.originalMask != 0
         let codeBefore = { (address: UInt64) in try? RemoteMemory.read(tid, at: address &- 64, count: 64) }
         let sleep = InterruptedCall.sleep(remote.original, codeBefore) { address in
@@ -227,10 +229,8 @@ extension DumpCollector {
         batch.add(.personality, 0xffff_ffff, doing: "read the personality")
         batch.add(.prctl, 27, doing: "read the secure bits")
         batch.add(.prctl, 30, doing: "read the timer slack")
-        batch.add(.prctl, 16, scratch + 40, doing: "read the name")  // PR_GET_NAME
         let answers = try remote.run(batch)
-        let bytes = try remote.read(at: scratch, count: 56)
-        record.comm = Array(bytes[40..<56].prefix { $0 != 0 })
+        let bytes = try remote.read(at: scratch, count: 40)
         record.alternateStack.pointer = bytes.word(at: 0)
         // SS_ONSTACK says where the task runs now; it cannot be set.
         record.alternateStack.flags = bytes.half(at: 8) & ~1

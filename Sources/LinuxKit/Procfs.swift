@@ -6,9 +6,15 @@ public enum Procfs {
         return try ProcParser.status(Files.contents(of: path), file: path)
     }
 
-    /// `/proc/PID/task/TID/status`, which exists for threads that `/proc/TID` hides from listings.
+    /// `/proc/TID/stat`, which exists for threads too, though listings hide them.
     public static func stat(_ task: Int32) throws(LinuxError) -> TaskStat {
         let path = "/proc/\(task)/stat"
+        return try ProcParser.stat(Files.contents(of: path), file: path)
+    }
+
+    /// `/proc/PID/task/TID/stat`, which does not add up the times of all threads as `/proc/TID/stat` does.
+    public static func stat(_ task: Int32, in process: Int32) throws(LinuxError) -> TaskStat {
+        let path = "/proc/\(process)/task/\(task)/stat"
         return try ProcParser.stat(Files.contents(of: path), file: path)
     }
 
