@@ -199,12 +199,12 @@ extension DumpCollector {
         record.comm = stat.comm
         let isSignalDue = (status.pendingSignals | status.sharedPendingSignals) & ~remote.originalMask != 0
         let codeBefore = { (address: UInt64) in try? RemoteMemory.read(tid, at: address &- 64, count: 64) }
-        let sleep = InterruptedCall.sleep(remote.original, codeBefore) { address in
-            try? RemoteMemory.read(tid, at: address, count: 16)
-        }
+        let memory = { (address: UInt64) in try? RemoteMemory.read(tid, at: address, count: 16) }
+        let sleep = InterruptedCall.sleep(remote.original, codeBefore, memory: memory)
         record.registers =
             (sleep?.registers
-            ?? InterruptedCall.settle(remote.original, isSignalDue: isSignalDue, codeBefore: codeBefore)).words
+            ?? InterruptedCall.settle(
+                remote.original, isSignalDue: isSignalDue, codeBefore: codeBefore, memory: memory)).words
         (record.xstateKind, record.xstate) = try extendedState(tid)
         try askTask(remote, &record)
         let robust = try EngineError.wrap("read the robust futex list", task: tid) { () throws(LinuxError) in

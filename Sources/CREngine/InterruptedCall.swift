@@ -15,7 +15,8 @@ enum InterruptedCall {
     ///     and the restart code together and does what it would have done here: restart, or EINTR.
     ///   - codeBefore: Gives the 64 bytes before an address.
     static func settle(
-        _ registers: Registers, isSignalDue: Bool, codeBefore: (UInt64) -> [UInt8]?
+        _ registers: Registers, isSignalDue: Bool, codeBefore: (UInt64) -> [UInt8]?,
+        memory: (UInt64) -> [UInt8]? = { _ in nil }
     ) -> Registers {
         guard registers.interruptedCall != nil, let code = RestartCode(rawValue: Int64(bitPattern: registers.rax))
         else {
@@ -25,7 +26,7 @@ enum InterruptedCall {
         var call = registers.origRax
         if call == restartSystemCall {
             // Interrupted for the second time: the number of the call itself is gone from the registers.
-            guard let number = number(registers, codeBefore) else {
+            guard let number = number(registers, codeBefore, memory) else {
                 settled.rax = UInt64(bitPattern: -4)  // EINTR
                 settled.origRax = UInt64.max
                 return settled
@@ -56,7 +57,7 @@ enum InterruptedCall {
         else { return nil }
         var kept = registers
         if kept.origRax == restartSystemCall {
-            guard let number = number(registers, codeBefore) else { return nil }
+            guard let number = number(registers, codeBefore, memory) else { return nil }
             kept.origRax = number
         }
         let place: UInt64
@@ -72,7 +73,11 @@ enum InterruptedCall {
     }
 
     /// Looks for `mov $number, %eax` before the `syscall` instruction, and checks that the arguments fit.
-    private static func number(_ registers: Registers, _ codeBefore: (UInt64) -> [UInt8]?) -> UInt64? {
+    ///
+    /// - Parameter memory: Gives 16 bytes of the task, for code that takes the number out of a register: libc's syscall(2).
+    private static func number(
+        _ registers: Registers, _ codeBefore: (UInt64) -> [UInt8]?, _ memory: (UInt64) -> [UInt8]?
+    ) -> UInt64? {
         if let code = codeBefore(registers.rip - 2) {
             var index = code.count - 5
             while index >= 0 {
@@ -86,6 +91,19 @@ enum InterruptedCall {
         }
         // clock_nanosleep has a small clock number where nanosleep has an address.
         if registers.rdi < 16, registers.rdx > 4096 { return 230 }
+        func isTime(_ address: UInt64) -> Bool {
+            guard address > 4096, let bytes = memory(address) else { return false }
+            return bytes.word(at: 0) < 1 << 40 && bytes.word(at: 8) < 1_000_000_000
+        }
+        // FUTEX_WAIT or FUTEX_WAIT_BITSET with their flags, on a word that still is what the task saw.
+        let operation = registers.rsi & 0x7f
+        if registers.rsi < 512, operation == 0 || operation == 9, isTime(registers.r10),
+            memory(registers.rdi)?.half(at: 0) == UInt32(truncatingIfNeeded: registers.rdx)
+        {
+            return 202
+        }
+        if registers.rsi == 0 || registers.rsi > 1 << 24, isTime(registers.rdi) { return 35 }
+        if registers.rsi <= 1 << 24, Int32(truncatingIfNeeded: registers.rdx) > 0 { return 7 }
         return nil
     }
 }
