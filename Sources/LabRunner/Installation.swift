@@ -1,4 +1,6 @@
+public import CRModel
 public import Foundation
+import LabScenario
 public import SystemPackage
 
 /// Where the parts of crlab are: its static guest executables, workloads and recipes.
@@ -58,5 +60,16 @@ public struct Installation: Sendable, Equatable {
         return names.filter {
             FileManager.default.fileExists(atPath: workloads.appending($0).appending("workload.json").string)
         }.sorted()
+    }
+
+    /// The workloads by the set that their manifest names, `standard` for none; every known set is there.
+    public func workloadSets() -> [String: [WorkloadName]] {
+        var sets = Dictionary(uniqueKeysWithValues: Catalogue.setNames.map { ($0, [WorkloadName]()) })
+        for name in workloadNames() {
+            let file = workloads.appending(name).appending("workload.json").string
+            let manifest = (try? String(contentsOfFile: file, encoding: .utf8)).flatMap { try? JSONParser.parse($0) }
+            sets[manifest?["set"]?.text ?? "standard", default: []].append(WorkloadName(name))
+        }
+        return sets
     }
 }

@@ -26,8 +26,9 @@ public struct RunControl: Sendable {
         return try Scenario.parse(
             text, file: path.string,
             catalogue: Catalogue(
-                workloads: installation.workloadNames().map { WorkloadName($0) }, runtimes: [.native],
-                kernels: recipes.kernels.keys.sorted(), userlands: recipes.userlands.keys.sorted()))
+                workloads: installation.workloadNames().map { WorkloadName($0) }, sets: installation.workloadSets(),
+                runtimes: [.native], kernels: recipes.kernels.keys.sorted(), userlands: recipes.userlands.keys.sorted())
+        )
     }
 
     /// The plan of a scenario as of today.
@@ -86,9 +87,11 @@ public struct RunControl: Sendable {
 
     /// The plan as it was on the day of the run: with its workloads and the expectations that counted then.
     private func plan(of run: RunDescription, only: [String]) throws -> Plan {
+        // Whatever sets its text names, together they were these.
+        let sets = Dictionary(uniqueKeysWithValues: Catalogue.setNames.map { ($0, run.workloads) })
         let scenario = try Scenario.parse(
             run.scenarioText, file: run.scenarioFile,
-            catalogue: Catalogue(workloads: run.workloads, runtimes: [.native]))
+            catalogue: Catalogue(workloads: run.workloads, sets: sets, runtimes: [.native]))
         let day = CalendarDate(String(run.startedAt.prefix(10)))
         return try Plan(
             scenario, today: day ?? Self.today, only: only.map { text throws in try CellSelection(parsing: text) })

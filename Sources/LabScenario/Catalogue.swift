@@ -4,6 +4,8 @@ public import CRModel
 public struct Catalogue: Sendable {
     /// The workloads at hand: what `workloads: all` stands for.
     public var workloads: [WorkloadName]
+    /// What a name of ``setNames`` stands for among the workloads; one that is absent is no name here.
+    public var sets: [String: [WorkloadName]]
     /// Runtimes that guests can offer; `nil` takes any name.
     public var runtimes: [RuntimeName]?
     /// Kernel recipes; `nil` takes any name.
@@ -11,10 +13,15 @@ public struct Catalogue: Sendable {
     /// Userland recipes; `nil` takes any name.
     public var userlands: [String]?
 
+    /// The sets that a workload may belong to, by its manifest: `standard` for those that name none.
+    public static let setNames = ["standard", "objects", "applications"]
+
     public init(
-        workloads: [WorkloadName], runtimes: [RuntimeName]? = nil, kernels: [String]? = nil, userlands: [String]? = nil
+        workloads: [WorkloadName], sets: [String: [WorkloadName]] = [:], runtimes: [RuntimeName]? = nil,
+        kernels: [String]? = nil, userlands: [String]? = nil
     ) {
         self.workloads = workloads
+        self.sets = sets
         self.runtimes = runtimes
         self.kernels = kernels
         self.userlands = userlands

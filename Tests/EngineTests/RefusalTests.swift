@@ -41,7 +41,7 @@ extension EngineTests {
         func workload(_ workload: Workload) throws {
             let running = try RunningWorkload(workload)
             defer { running.finish() }
-            try Self.expectRefusal(of: running, naming: ["socket"])
+            try Self.expectRefusal(of: running, naming: ["socket", "terminal", "lock"])
         }
 
         static func expectRefusal(of running: RunningWorkload, naming words: [String]) throws {

@@ -47,6 +47,21 @@ extension EngineTests {
             try running.verify()
         }
 
+        @Test("connections of a client outside the tree stay", arguments: Workload.carried.filter { $0.witness != nil })
+        func witness(_ workload: Workload) throws {
+            let running = try RunningWorkload(workload)
+            defer { running.finish() }
+            try running.advance()
+            try running.startWitness()
+            for _ in 0..<2 {
+                try Self.dumpAndRestore(running)
+                try running.advance()
+                try running.advanceWitness()
+            }
+            try running.endWitness()
+            try running.verify()
+        }
+
         @Test("a workload that is broken on purpose says so after a restore", arguments: Workload.carried)
         func brokenIsNoticed(_ workload: Workload) throws {
             // CRLAB_BREAK strikes after three healthy steps, so dump before that; slow dumps may come later and meet a tree

@@ -12,6 +12,7 @@ final class RunningWorkload {
     let image: String
     private(set) var pid: Int32
     private let environment: [String]
+    private var witness: Int32?
     /// Every process this one was ever seen to have, so that none outlives the test.
     private var everSeen: Set<Int32> = []
 
@@ -84,6 +85,42 @@ final class RunningWorkload {
         if answer.code != 0 { throw Failure("check: \(answer.stderr.suffix(300))") }
     }
 
+    /// Starts its client outside the tree, and waits until it has had answers.
+    func startWitness() throws {
+        guard let command = workload.witness else { return }
+        witness = try Command.spawn(
+            command, environment: environment, directory: directory, stdout: directory + "/witness.out",
+            stderr: directory + "/witness.err")
+        try advanceWitness()
+    }
+
+    private var witnessProgress: Int {
+        let text = (try? String(contentsOfFile: directory + "/witness-progress", encoding: .utf8)) ?? ""
+        return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
+    }
+
+    /// Waits until it has had more answers over its connections.
+    func advanceWitness() throws {
+        let before = witnessProgress
+        try wait("\(workload.name): answers to the witness", seconds: 20) {
+            if let witness, !ProcessTree.exists(witness) { throw Failure("the witness has ended" + witnessWords) }
+            return witnessProgress > before + 4
+        }
+    }
+
+    private var witnessWords: String {
+        ": " + ((try? String(contentsOfFile: directory + "/witness.err", encoding: .utf8)) ?? "").suffix(300)
+    }
+
+    /// Ends it; throws when anything that was acknowledged to it is lost, or a connection.
+    func endWitness() throws {
+        guard let witness else { return }
+        try Data().write(to: URL(filePath: directory + "/witness-stop"))
+        let code = Command.end(of: witness, seconds: 20)
+        self.witness = nil
+        if code != 0 { throw Failure("the witness ended with \(code.map(String.init) ?? "nothing")" + witnessWords) }
+    }
+
     /// Asks for the final verification, which must succeed, and waits for the end of the tree.
     func verify() throws {
         try checkFromOutside()
@@ -110,6 +147,7 @@ final class RunningWorkload {
 
     /// Ends whatever is left and removes its folder; for every way out of a test.
     func finish() {
+        if let witness { try? Signals.send(Signals.kill, to: witness) }
         let left = everSeen.union(pid > 0 ? ProcessTree.descendants(of: pid) : [])
         for process in left where process > 1 && ProcessTree.belongs(process, to: directory) {
             try? Signals.send(Signals.kill, to: process)

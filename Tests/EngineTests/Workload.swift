@@ -7,24 +7,28 @@ struct Workload: Sendable, CustomTestStringConvertible {
     var name: String
     var command: [String]
     var check: [String]?
+    /// A client outside the tree, whose connections must outlive dump and restore.
+    var witness: [String]?
+    /// Files without which it cannot run.
+    var requires: [String] = []
     var needs: Set<String>
     var readySeconds: Double
     var environment: [String] = []
 
     var testDescription: String { name }
 
-    /// Programs in C do the same thing from `ready` on, so what /proc shows of them must not change. Scripts start
-    /// processes and allocate as they go.
-    var isSteady: Bool { !["bash", "python", "redis"].contains(name) }
+    /// Programs in C do the same thing from `ready` on, so what /proc shows of them must not change. Scripts and
+    /// applications start processes and allocate as they go.
+    var isSteady: Bool { !["bash", "python", "redis"].contains(name) && !name.hasPrefix("app-") }
 
     /// All that can run here, by name.
     static let all: [Workload] = {
         let folders = (try? FileManager.default.contentsOfDirectory(atPath: EngineLab.workloadFolder)) ?? []
         return folders.sorted().compactMap { name in
             guard let workload = try? Workload(folder: EngineLab.workloadFolder + "/" + name) else { return nil }
-            for (needed, user) in [("/usr/bin/redis-server", "redis"), ("/usr/bin/python3", "python")]
-            where name == user && !FileManager.default.isExecutableFile(atPath: needed) {
-                FileHandle.standardError.write(Data("engine tests skip \(name): no \(needed)\n".utf8))
+            let missing = workload.requires.first { !FileManager.default.fileExists(atPath: $0) }
+            if let missing {
+                FileHandle.standardError.write(Data("engine tests skip \(name): no \(missing)\n".utf8))
                 return nil
             }
             return workload
@@ -35,7 +39,7 @@ struct Workload: Sendable, CustomTestStringConvertible {
     static let refused = all.filter { !$0.needs.isDisjoint(with: notCarried) }
 
     /// Needs that this engine refuses so far.
-    static let notCarried: Set<String> = ["tcp-listen"]
+    static let notCarried: Set<String> = ["tcp-listen", "tcp", "unix-sockets", "pty", "file-locks"]
 
     init(folder: String) throws {
         let text = try String(contentsOfFile: folder + "/workload.json", encoding: .utf8)
@@ -48,6 +52,9 @@ struct Workload: Sendable, CustomTestStringConvertible {
         name = json["name"]?.text ?? ""
         command = words("command")
         check = json["check"] == nil ? nil : words("check")
+        witness = json["witness"] == nil ? nil : words("witness")
+        // What is built with the workloads is missing where its compiler was.
+        requires = words("requires")
         needs = Set(words("needs"))
         readySeconds = Double(json["readySeconds"]?.int ?? 20)
         if command.isEmpty { throw Failure("\(folder)/workload.json has no command") }

@@ -7,13 +7,25 @@ import Testing
 /// The scenarios that crlab ships, against crlab itself and against the published schema.
 struct ShippedScenarioTests {
     /// Names are pinned here rather than read from the sources: a workload that vanishes must fail this test.
+    static let standard: [WorkloadName] = [
+        "avx2-dispatch", "bash", "counter", "files", "libc-strings", "memory", "pipes", "python", "redis",
+        "signals", "sse42-crc", "threads", "vdso", "ymm-live",
+    ]
+    static let applications: [WorkloadName] = [
+        "app-asyncio", "app-go", "app-java", "app-memcached", "app-nginx", "app-node", "app-postgres", "app-redis",
+        "app-sqlite", "app-tmux",
+    ]
+    /// One for each file of Sources/Workloads/objects.
+    static let objects: [WorkloadName] = {
+        let folder = root.appending(path: "Sources/Workloads/objects").path
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return files.filter { $0.hasSuffix(".c") }.map { WorkloadName("object-\($0.dropLast(2))") }.sorted()
+    }()
     static let shipped = Catalogue(
-        workloads: [
-            "avx2-dispatch", "bash", "counter", "files", "libc-strings", "memory", "pipes", "python", "redis",
-            "signals", "sse42-crc", "threads", "vdso", "ymm-live",
-        ],
+        workloads: standard + applications + objects,
+        sets: ["standard": standard, "applications": applications, "objects": objects],
         runtimes: ["native"], kernels: ["debian-5.10", "debian-6.1", "debian-6.12", "debian-newest"],
-        userlands: ["debian-11", "debian-12"])
+        userlands: ["debian-11", "debian-12", "debian-12-apps"])
 
     static func files() throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: root.appending(path: "Scenarios").path)

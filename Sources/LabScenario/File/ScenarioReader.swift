@@ -67,8 +67,15 @@ struct ScenarioReader {
             guard !catalogue.workloads.isEmpty else { throw .nothingPlanned(file: node.place.file) }
             return Set(catalogue.workloads).sorted()
         }
-        return try list(node, "workloads", kind: "workload", known: catalogue.workloads.map(\.rawValue))
-            .map(WorkloadName.init(rawValue:))
+        let known = catalogue.workloads.map(\.rawValue) + catalogue.sets.keys
+        let named = try list(node, "workloads", kind: "workload", known: known)
+        var workloads: [WorkloadName] = []
+        for workload in named.flatMap({ catalogue.sets[$0] ?? [WorkloadName($0)] })
+        where !workloads.contains(workload) {
+            workloads.append(workload)
+        }
+        guard !workloads.isEmpty else { throw .nothingPlanned(file: node.place.file) }
+        return workloads
     }
 
     private func specs() throws(ScenarioError) -> [ScenarioSpec] {
