@@ -74,6 +74,7 @@ public enum Dump {
             try tree.freeze(root: options.pid)
             clock.end("freeze")
             try collector.collect()
+            if !options.leaveRunning { try collector.refuseStrays() }
             collector.contents.header = header(options, fingerprint, root: collector.inner(options.pid))
             collector.readClocks(of: options.pid)
             try collector.findInherited()

@@ -63,6 +63,8 @@ final class DumpCollector {
     var terminals: [KnownTerminal] = []
     /// Duplicates of terminals' descriptors, closed at the end.
     var terminalCopies: [Int32] = []
+    /// Sessions that no process of the tree founded, and whether others are in them.
+    var outsideSessions: [Int32: Bool] = [:]
     /// Stopped processes whose parents know it already.
     var reportedStops: Set<Int32> = []
     /// Outer TID to the TID in the workload's PID namespace.
@@ -167,6 +169,7 @@ final class DumpCollector {
         record.parent = isRoot ? 0 : inner(process.parent)
         record.processGroup = process.status.namespaceGroups.last ?? process.stat.processGroup
         record.session = process.status.namespaceSessions.last ?? process.stat.session
+        record.sessionIsOutside = record.session == 0 || sessionIsOutside(process)
         record.exitSignal = process.stat.exitSignal
         if process.isZombie {
             record.isZombie = true

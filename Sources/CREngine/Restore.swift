@@ -122,6 +122,8 @@ final class RestoreSession {
     private var pageCount: UInt64 = 0
     /// Address spaces whose own vDSO forwards to this kernel's, which stays where it was parked.
     private var keepsParkedVdso: Set<UInt32> = []
+    /// How many processes of an address space have yet to be armed.
+    private var sharers: [UInt32: Int] = [:]
 
     private func build(
         _ tree: RestoreTree, _ plan: RelationPlan, _ files: RestoreFiles, _ contents: ImageContents,
@@ -324,10 +326,15 @@ final class RestoreSession {
         try RestoreProcess(stub: stub, record: record, contents: ImageContents()).startTimers()
         // The code page goes with the call that it makes: the task is stopped before it would return there.
         let keepsVdso = keepsParkedVdso.contains(record.addressSpace)
-        try stub.call(
-            .munmap,
-            [tree.area.start, keepsVdso ? 4096 + RestoreStub.Area.dataBytes : RestoreStub.Area.sizeBytes],
-            doing: "unmap the engine's pages")
+        // With shared memory it is the last process that takes them away.
+        if let others = sharers[record.addressSpace], others > 1 {
+            sharers[record.addressSpace] = others - 1
+        } else {
+            try stub.call(
+                .munmap,
+                [tree.area.start, keepsVdso ? 4096 + RestoreStub.Area.dataBytes : RestoreStub.Area.sizeBytes],
+                doing: "unmap the engine's pages")
+        }
         if let task = sleeps[record.pid] { try RestoreSleep(stub: stub, record: task).begin() }
         try stub.remote.park()
     }
@@ -358,6 +365,7 @@ final class RestoreSession {
         _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ contents: ImageContents
     ) throws(EngineError) {
         let running = live.filter { $0.stopSignal == 0 }
+        for record in live { sharers[record.addressSpace, default: 0] += 1 }
         for record in live { try arm(tree, record, contents) }
         try files.arm { tree.outer($0) }
         if let first = tree.namespaceInit {

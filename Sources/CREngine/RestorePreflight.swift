@@ -46,18 +46,14 @@ struct RestorePreflight {
     }
 
     private mutating func representable() {
-        var spaces: [UInt32: Int32] = [:]
-        var signals: [UInt32: Int32] = [:]
+        shared("address space", \.addressSpace)
+        shared("signal actions", \.signalTable)
         for process in contents.processes where !process.isZombie {
-            if let other = spaces.updateValue(process.pid, forKey: process.addressSpace) {
-                refuse(
-                    .workloadUnsupported, task: process.pid, object: "address space \(process.addressSpace)",
-                    "processes \(other) and \(process.pid) share one address space")
-            }
-            if let other = signals.updateValue(process.pid, forKey: process.signalTable) {
+            guard let parent = contents.processes.first(where: { $0.pid == process.parent }) else { continue }
+            if parent.signalTable == process.signalTable, parent.addressSpace != process.addressSpace {
                 refuse(
                     .workloadUnsupported, task: process.pid, object: "signal table \(process.signalTable)",
-                    "processes \(other) and \(process.pid) share their signal actions")
+                    "it shares signal actions with its parent, and no memory")
             }
         }
         shared("descriptor table", \.fileTable)

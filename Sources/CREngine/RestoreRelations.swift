@@ -2,12 +2,18 @@ internal import CRImage
 
 /// In which order processes are forked and set up, so that parents, sessions and process groups come out as they were.
 ///
-/// A session can only be inherited or founded. So a child of a founder that is still in the older session is forked
-/// before its parent founds its own.
+/// A session can only be inherited or founded. So a child that is still in the session its parent was born in is forked
+/// before the parent founds its own. Who is in a session that its parent was never in lost the parent it was born to:
+/// a passing task in that session forks it and ends, and the kernel gives it to the nearest ancestor that adopts.
 struct RelationPlan: Hashable {
     enum Step: Hashable {
+        /// A PID that is no process of the image is a passing task's; a negative one stands for any that is free.
         case fork(parent: Int32, child: Int32)
         case newSession(Int32)
+        /// Whether orphans go to this process.
+        case adopt(Int32, Bool)
+        /// A passing task ends, and its parent reaps it.
+        case end(Int32, by: Int32)
         /// The process founds the group of its own PID.
         case newGroup(Int32)
         case join(Int32, group: Int32)
@@ -17,61 +23,239 @@ struct RelationPlan: Hashable {
     }
 
     private(set) var steps: [Step] = []
+    /// The session that the root is born in when its founder is gone; 0 for the engine's own.
+    private(set) var rootSession: Int32 = 0
 
-    /// - Throws: `EngineError.refused` for sessions whose founder is gone.
+    /// - Throws: `EngineError.refused` for relations that no order of forks gives.
     init(_ contents: ImageContents) throws(EngineError) {
-        let processes = contents.processes
+        var planner = try RelationPlanner(contents)
+        try planner.run()
+        steps = planner.steps
+        rootSession = planner.rootSession
+    }
+}
+
+/// Works a ``RelationPlan`` out.
+private struct RelationPlanner {
+    var steps: [RelationPlan.Step] = []
+    var rootSession: Int32 = 0
+    private let processes: [ProcessRecord]
+    private let root: ProcessRecord
+    private var records: [Int32: ProcessRecord] = [:]
+    private var children: [Int32: [ProcessRecord]] = [:]
+    /// Sessions that belong to others.
+    private var outside: Set<Int32> = []
+    /// The session that a process must be born in; none when any will do.
+    private var birth: [Int32: Int32] = [:]
+    /// Processes with the session that they are born in, forked but not their children.
+    private var queue: [(process: ProcessRecord, session: Int32)] = []
+    /// Whom their parents cannot fork.
+    private var strays: [ProcessRecord] = []
+    /// Sessions that exist.
+    private var founded: Set<Int32> = []
+    /// Sessions that passing tasks have founded, with the groups of the same number.
+    private var rebuilt: Set<Int32> = []
+    private var lastPassing: Int32 = 0
+
+    init(_ contents: ImageContents) throws(EngineError) {
+        processes = contents.processes
         guard let root = processes.first(where: { $0.pid == contents.header.root }) else {
             throw .image("processes", why: "the root is missing")
         }
-        let children = Dictionary(grouping: processes.filter { $0.parent != 0 }, by: \.parent)
-        var outside: Set<Int32> = []
-        if root.session != root.pid { outside.insert(root.session) }
-        // Session that each process has at its birth.
-        var queue: [(process: ProcessRecord, inherited: Int32)] = [(root, root.session == root.pid ? 0 : root.session)]
-        while !queue.isEmpty {
-            let (process, inherited) = queue.removeFirst()
-            let own = (children[process.pid] ?? []).sorted { $0.pid < $1.pid }
-            let early = own.filter { $0.session == inherited && $0.session != process.session }
-            for child in early {
-                steps.append(.fork(parent: process.pid, child: child.pid))
-                queue.append((child, inherited))
-            }
-            if process.session == process.pid { steps.append(.newSession(process.pid)) }
-            for child in own where !early.contains(child) {
-                guard child.session == process.session || child.session == child.pid else {
-                    throw .refused(
-                        .unsupported(
-                            task: child.pid, object: "session \(child.session)",
-                            "the process that founded its session is gone"))
-                }
-                steps.append(.fork(parent: process.pid, child: child.pid))
-                queue.append((child, process.session))
+        self.root = root
+        for process in processes {
+            records[process.pid] = process
+            if process.parent != 0 { children[process.parent, default: []].append(process) }
+            if process.sessionIsOutside { outside.insert(process.session) }
+        }
+        for parent in children.keys { children[parent]?.sort { $0.pid < $1.pid } }
+        // Parents come before children, so backwards every child is known before its parent asks.
+        for process in processes.reversed() {
+            if process.session != process.pid {
+                birth[process.pid] = process.session
+            } else {
+                birth[process.pid] = (children[process.pid] ?? []).lazy.compactMap { [birth] in birth[$0.pid] }
+                    .first { $0 != process.pid }
             }
         }
-        groups(processes, outside: outside)
     }
 
-    private mutating func groups(_ processes: [ProcessRecord], outside: Set<Int32>) {
-        let pids = Set(processes.map(\.pid))
-        for process in processes where process.processGroup == process.pid && process.session != process.pid {
-            steps.append(.newGroup(process.pid))
+    private func refusal(_ process: ProcessRecord, _ object: String, _ why: String) -> EngineError {
+        .refused(.unsupported(task: process.pid, object: object, why))
+    }
+
+    mutating func run() throws(EngineError) {
+        let first = birth[root.pid] ?? 0
+        if first != 0, !outside.contains(first) {
+            guard records[first] == nil else { throw refusal(root, "session \(first)", "its founder is below it") }
+            rootSession = first
+            rebuilt.insert(first)
+            founded.insert(first)
+        }
+        founded.formUnion(outside)
+        queue = [(root, first)]
+        try forkQueue()
+        while !strays.isEmpty {
+            let waiting = strays.count
+            for session in Set(strays.compactMap { birth[$0.pid] }).sorted() {
+                // Its founder may be a stray itself, and come in the next round.
+                if records[session] != nil, !founded.contains(session) { continue }
+                let members = strays.filter { birth[$0.pid] == session }
+                strays.removeAll { birth[$0.pid] == session }
+                try forkStrays(members, in: session)
+                try forkQueue()
+            }
+            if strays.count >= waiting, let stray = strays.first {
+                throw refusal(stray, "session \(stray.session)", "the process that founded its session is not above it")
+            }
+        }
+        try groups()
+    }
+
+    // MARK: Sessions
+
+    private mutating func forkQueue() throws(EngineError) {
+        while !queue.isEmpty {
+            let (process, session) = queue.removeFirst()
+            var late: [ProcessRecord] = []
+            for child in children[process.pid] ?? [] {
+                let wanted = birth[child.pid]
+                if wanted == nil || wanted == process.session {
+                    late.append(child)
+                } else if wanted == session {
+                    fork(child, from: process.pid, in: session)
+                } else {
+                    strays.append(child)
+                }
+            }
+            if process.session == process.pid {
+                steps.append(.newSession(process.pid))
+                founded.insert(process.pid)
+            }
+            for child in late { fork(child, from: process.pid, in: process.session) }
+        }
+    }
+
+    private mutating func fork(_ child: ProcessRecord, from parent: Int32, in session: Int32) {
+        steps.append(.fork(parent: parent, child: child.pid))
+        queue.append((child, session))
+    }
+
+    private func ancestors(of pid: Int32) -> [Int32] {
+        var line: [Int32] = []
+        var next = records[pid]?.parent ?? 0
+        while next != 0 {
+            line.append(next)
+            next = records[next]?.parent ?? 0
+        }
+        return line
+    }
+
+    /// Forks processes that have come to parents which were never in their session.
+    private mutating func forkStrays(_ members: [ProcessRecord], in session: Int32) throws(EngineError) {
+        guard let first = members.first else { return }
+        for member in members where sharesTables(member) {
+            throw refusal(
+                member, "process \(member.pid)", "it has lost its parent, and shares tables or memory with another")
+        }
+        if records[session] != nil {
+            try forkThroughPassing(members, from: session, session)
+            return
+        }
+        if outside.contains(session) {
+            throw refusal(first, "session \(session)", "its session belongs to others, and its parent was never in it")
+        }
+        // The founder is gone. A passing task takes its place below the lowest of the parents.
+        let lowest = members.map(\.parent).max { ancestors(of: $0).count < ancestors(of: $1).count } ?? first.parent
+        steps.append(.adopt(lowest, true))
+        steps.append(.fork(parent: lowest, child: session))
+        steps.append(.newSession(session))
+        founded.insert(session)
+        rebuilt.insert(session)
+        for member in members where member.parent == lowest { fork(member, from: session, in: session) }
+        let others = members.filter { $0.parent != lowest }
+        if !others.isEmpty {
+            steps.append(.adopt(lowest, false))
+            try forkThroughPassing(others, from: session, lowest)
+            steps.append(.adopt(lowest, true))
+        }
+        steps.append(.end(session, by: lowest))
+        steps.append(.adopt(lowest, false))
+    }
+
+    /// - Parameter place: The process whose ancestors the passing tasks' children can come to.
+    private mutating func forkThroughPassing(
+        _ members: [ProcessRecord], from founder: Int32, _ place: Int32
+    ) throws(EngineError) {
+        let above = Set(ancestors(of: place))
+        for parent in Set(members.map(\.parent)).sorted() {
+            let own = members.filter { $0.parent == parent }
+            guard above.contains(parent) else {
+                throw refusal(
+                    own[0], "session \(own[0].session)", "its parent \(parent) is not above the founder of its session")
+            }
+            lastPassing -= 1
+            let passing = lastPassing
+            steps.append(.adopt(parent, true))
+            steps.append(.fork(parent: founder, child: passing))
+            for member in own { fork(member, from: passing, in: birth[member.pid] ?? 0) }
+            steps.append(.end(passing, by: founder))
+            steps.append(.adopt(parent, false))
+        }
+    }
+
+    /// clone3(2) shares with the forking task, which for a stray is a passing one.
+    private func sharesTables(_ process: ProcessRecord) -> Bool {
+        if process.isZombie { return false }
+        return processes.contains {
+            $0.pid != process.pid && !$0.isZombie
+                && ($0.addressSpace == process.addressSpace || $0.fileTable == process.fileTable
+                    || $0.fileSystem == process.fileSystem || $0.signalTable == process.signalTable)
+                && $0.parent != process.pid
+        }
+    }
+
+    // MARK: Groups
+
+    private mutating func groups() throws(EngineError) {
+        let members = processes.filter { $0.processGroup != $0.pid && $0.session != $0.pid }
+        let wanted = Set(members.map(\.processGroup))
+        var movers: Set<Int32> = []
+        for process in processes where process.session != process.pid {
+            if process.processGroup == process.pid {
+                steps.append(.newGroup(process.pid))
+            } else if wanted.contains(process.pid) {
+                // It founded a group, and has gone to another.
+                steps.append(.newGroup(process.pid))
+                movers.insert(process.pid)
+            }
         }
         var held: [Int32: Int32] = [:]
-        var joins: [Step] = []
-        for process in processes where process.processGroup != process.pid && process.session != process.pid {
+        var joins: [RelationPlan.Step] = []
+        var lateJoins: [RelationPlan.Step] = []
+        for process in members {
             let group = process.processGroup
-            if !pids.contains(group) {
+            if let founder = records[group] {
+                guard founder.session == process.session else {
+                    throw refusal(process, "process group \(group)", "its founder is in another session")
+                }
+            } else {
                 // A group of the outside is the one that the engine's own process is in.
                 if outside.contains(process.session) { continue }
+                // Whoever stays in the group of a founder of a session was born in it.
+                if rebuilt.contains(group), group == process.session { continue }
                 if held[group] == nil {
                     held[group] = process.pid
                     steps.append(.hold(group: group, by: process.pid))
                 }
             }
-            joins.append(.join(process.pid, group: group))
+            if movers.contains(process.pid) {
+                lateJoins.append(.join(process.pid, group: group))
+            } else {
+                joins.append(.join(process.pid, group: group))
+            }
         }
-        steps += joins
+        steps += joins + lateJoins
         for (group, holder) in held.sorted(by: { $0.key < $1.key }) { steps.append(.drop(group: group, by: holder)) }
     }
 }

@@ -12,11 +12,11 @@ final class RestoreTree {
     ]
 
     /// Live processes and zombies to be, by PID in the image.
-    private(set) var processes: [Int32: RestoreStub] = [:]
+    var processes: [Int32: RestoreStub] = [:]
     /// Tasks beside the first of their process, by TID in the image.
     private(set) var threads: [Int32: RestoreStub] = [:]
     /// Passing children that hold a PID.
-    private var holders: [Int32: RestoreStub] = [:]
+    var holders: [Int32: RestoreStub] = [:]
     /// The first process of a PID namespace of our own.
     private(set) var namespaceInit: RestoreStub?
     /// The kernel's special mappings, the same in every stub.
@@ -24,7 +24,7 @@ final class RestoreTree {
     let area: RestoreStub.Area
     /// Sessions take their terminals from here.
     var terminals: RestoreTerminals?
-    private let contents: ImageContents
+    let contents: ImageContents
     private let wakeups: UInt64
     private let isNamespaced: Bool
 
@@ -67,7 +67,7 @@ final class RestoreTree {
         _ plan: RelationPlan, beforeForks: (RestoreStub) throws(EngineError) -> Void,
         beforeFork: () throws(EngineError) -> Void, born: (RestoreStub) throws(EngineError) -> Void
     ) throws(EngineError) {
-        let root = try createRoot()
+        let root = try createRoot(session: plan.rootSession)
         processes[contents.header.root] = root
         try beforeForks(root)
         for step in plan.steps {
@@ -84,14 +84,37 @@ final class RestoreTree {
         }
     }
 
-    private func createRoot() throws(EngineError) -> RestoreStub {
+    private func createRoot(session: Int32) throws(EngineError) -> RestoreStub {
         let pid = contents.header.root
-        if !isNamespaced { return try takeOver(spawn([pid]), tid: pid) }
-        try EngineError.wrap("create a PID namespace") { () throws(LinuxError) in try RestoreCalls.unshare(.pid) }
-        let first = try takeOver(spawn([]), tid: 1)
-        if pid == 1 { return first }
-        namespaceInit = first
-        return try fork(first, child: pid, flags: 0, exitSignal: Signals.child)
+        if isNamespaced {
+            try EngineError.wrap("create a PID namespace") { () throws(LinuxError) in try RestoreCalls.unshare(.pid) }
+            let first = try takeOver(spawn([]), tid: 1)
+            if pid == 1 { return first }
+            namespaceInit = first
+            if session == 0 { return try fork(first, child: pid, flags: 0, exitSignal: Signals.child) }
+            let founder = try fork(first, child: session, flags: 0, exitSignal: Signals.child)
+            let root = try fork(pid, bornIn: founder)
+            try first.call(.wait4, [UInt64(session), 0, 0x4000_0000, 0], doing: "reap a passing child")
+            return root
+        }
+        if session == 0 { return try takeOver(spawn([pid]), tid: pid) }
+        // The founder of the root's session is gone. The engine adopts what a passing founder leaves behind.
+        try EngineError.wrap("adopt orphans") { () throws(LinuxError) in
+            _ = try Kernel.call(.prctl, 36, 1, on: "this process")
+        }
+        defer { _ = Kernel.attempt(.prctl, 36, 0) }
+        return try fork(pid, bornIn: try takeOver(spawn([session]), tid: session))
+    }
+
+    /// Forks the root from a passing founder of its session, which ends.
+    private func fork(_ pid: Int32, bornIn founder: RestoreStub) throws(EngineError) -> RestoreStub {
+        holders[founder.tid] = founder
+        try founder.call(.setsid, [], doing: "found session \(founder.tid)")
+        let root = try fork(founder, child: pid, flags: 0, exitSignal: Signals.child)
+        processes[pid] = root
+        try end(founder, status: 9)
+        holders[founder.tid] = nil
+        return root
     }
 
     private func spawn(_ pids: [Int32]) throws(EngineError) -> Int32 {
@@ -190,7 +213,7 @@ final class RestoreTree {
     }
 
     /// Makes a stub fork (or clone) another one, which the kernel attaches to the engine at its birth.
-    private func fork(
+    func fork(
         _ parent: RestoreStub, child: Int32, flags: UInt64, exitSignal: Int32
     ) throws(EngineError) -> RestoreStub {
         let isThread = flags & 0x10000 != 0
@@ -227,57 +250,9 @@ final class RestoreTree {
         }
     }
 
-    private func process(_ pid: Int32) throws(EngineError) -> RestoreStub {
+    func process(_ pid: Int32) throws(EngineError) -> RestoreStub {
         guard let stub = processes[pid] else { throw .derailed(task: pid, "it was not created") }
         return stub
-    }
-
-    private func perform(_ step: RelationPlan.Step) throws(EngineError) {
-        switch step {
-        case .fork(let parent, let child):
-            guard let record = contents.processes.first(where: { $0.pid == child }),
-                let above = contents.processes.first(where: { $0.pid == parent })
-            else { throw .image("process \(child)", why: "it or its parent is missing") }
-            var flags: UInt64 = 0
-            if !record.isZombie, record.fileTable == above.fileTable { flags |= 0x400 }  // CLONE_FILES
-            if !record.isZombie, record.fileSystem == above.fileSystem { flags |= 0x200 }  // CLONE_FS
-            processes[child] = try fork(
-                try process(parent), child: child, flags: flags, exitSignal: record.exitSignal)
-        case .newSession(let pid):
-            let founder = try process(pid)
-            try founder.call(.setsid, [], doing: "found session \(pid)")
-            if let record = contents.processes.first(where: { $0.pid == pid }) {
-                try terminals?.control(founder, record)
-            }
-        case .newGroup(let pid):
-            try process(pid).call(.setpgid, [0, 0], doing: "found process group \(pid)")
-        case .join(let pid, let group):
-            try process(pid).call(.setpgid, [0, UInt64(group)], doing: "join process group \(group)")
-        case .hold(let group, let by):
-            let holder = try fork(try process(by), child: group, flags: 0, exitSignal: Signals.child)
-            holders[group] = holder
-            try holder.call(.setpgid, [0, 0], doing: "found process group \(group)")
-        case .drop(let group, let by):
-            guard let holder = holders.removeValue(forKey: group) else { return }
-            try end(holder, status: 9)
-            // __WALL; the status is of no interest.
-            try process(by).call(.wait4, [UInt64(group), 0, 0x4000_0000, 0], doing: "reap a passing child")
-        }
-    }
-
-    /// A child of a stub that shares its descriptors, has a PID of the image, and ends before that PID is needed.
-    func pass(by parent: RestoreStub, pid: Int32) throws(EngineError) -> RestoreStub {
-        let child = try fork(parent, child: pid, flags: 0x400, exitSignal: Signals.child)  // CLONE_FILES
-        holders[pid] = child
-        return child
-    }
-
-    /// Ends a child that ``pass(by:pid:)`` has made.
-    func dismiss(_ child: RestoreStub, pid: Int32, by parent: RestoreStub) throws(EngineError) {
-        try end(child, status: 9)
-        holders[pid] = nil
-        // __WALL; the status is of no interest.
-        try parent.call(.wait4, [UInt64(pid), 0, 0x4000_0000, 0], doing: "reap a passing child")
     }
 
     /// Creates the other tasks of a process.
@@ -314,10 +289,7 @@ final class RestoreTree {
         _ wanted: Int32, endingWith status: Int32, _ body: (Int32) throws(EngineError) -> Void
     ) throws(EngineError) {
         let root = try process(contents.header.root)
-        let taken = Set(contents.processes.map(\.pid) + contents.tasks.map(\.tid))
-        var candidates = wanted > 0 && !taken.contains(wanted) ? [wanted] : []
-        candidates += (300..<32768).lazy.filter { !taken.contains($0) }.prefix(1000)
-        for pid in candidates {
+        for pid in freeNumbers(wanted) {
             let task: RestoreStub
             do {
                 // CLONE_VM, CLONE_FS, CLONE_FILES: it costs nothing, and takes nothing with it.
@@ -337,6 +309,14 @@ final class RestoreTree {
         throw .busy("no PID is free", task: nil, next: "end some tasks and repeat")
     }
 
+    /// PIDs that the image leaves free, `wanted` first; whether they are free here shows when one is taken.
+    func freeNumbers(_ wanted: Int32 = 0) -> [Int32] {
+        let taken = Set(
+            contents.processes.flatMap { [$0.pid, $0.processGroup, $0.session] } + contents.tasks.map(\.tid))
+        let candidates = (300..<32768).lazy.filter { !taken.contains($0) }.prefix(1000)
+        return (wanted > 0 && !taken.contains(wanted) ? [wanted] : []) + candidates
+    }
+
     // MARK: Ending
 
     /// Ends the processes that the image holds as zombies.
@@ -352,7 +332,7 @@ final class RestoreTree {
     }
 
     /// Lets a stub end with a status in the form of wait4(2).
-    private func end(_ stub: RestoreStub, status: Int32) throws(EngineError) {
+    func end(_ stub: RestoreStub, status: Int32) throws(EngineError) {
         let signal = status & 0x7f
         if signal == 0 {
             var registers = stub.remote.original

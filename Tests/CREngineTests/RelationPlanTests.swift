@@ -4,7 +4,9 @@ import Testing
 @testable import CREngine
 
 /// PID, parent, process group, session; a zombie with `Z`.
-private func tree(_ rows: (Int32, Int32, Int32, Int32)..., zombies: Set<Int32> = []) -> ImageContents {
+private func tree(_ rows: (Int32, Int32, Int32, Int32)..., zombies: Set<Int32> = [], outside: Set<Int32> = [])
+    -> ImageContents
+{
     var contents = ImageContents()
     contents.header.root = rows[0].0
     contents.processes = rows.map { row in
@@ -14,6 +16,7 @@ private func tree(_ rows: (Int32, Int32, Int32, Int32)..., zombies: Set<Int32> =
         process.processGroup = row.2
         process.session = row.3
         process.isZombie = zombies.contains(row.0)
+        process.sessionIsOutside = outside.contains(row.3)
         return process
     }
     return contents
@@ -58,7 +61,7 @@ struct RelationPlanTests {
             ]),
         RelationCase(
             testDescription: "a root that leads no session keeps the engine's",
-            contents: tree((5, 0, 3, 3), (6, 5, 3, 3)),
+            contents: tree((5, 0, 3, 3), (6, 5, 3, 3), outside: [3]),
             steps: [.fork(parent: 5, child: 6)]),
         RelationCase(
             testDescription: "a zombie that led a group still leads it",
@@ -67,6 +70,35 @@ struct RelationPlanTests {
                 .newSession(5), .fork(parent: 5, child: 6), .fork(parent: 5, child: 7), .newGroup(6),
                 .join(7, group: 6),
             ]),
+        RelationCase(
+            testDescription: "a session whose founder is gone is founded by a passing task",
+            contents: tree((5, 0, 5, 5), (7, 5, 6, 6)),
+            steps: [
+                .newSession(5), .adopt(5, true), .fork(parent: 5, child: 6), .newSession(6), .fork(parent: 6, child: 7),
+                .end(6, by: 5), .adopt(5, false),
+            ]),
+        RelationCase(
+            testDescription: "an orphan in the session of somebody further down",
+            contents: tree((5, 0, 5, 5), (6, 5, 6, 6), (7, 5, 6, 6)),
+            steps: [
+                .newSession(5), .fork(parent: 5, child: 6), .newSession(6), .adopt(5, true),
+                .fork(parent: 6, child: -1),
+                .fork(parent: -1, child: 7), .end(-1, by: 6), .adopt(5, false), .join(7, group: 6),
+            ]),
+        RelationCase(
+            testDescription: "a child of a session leader that was forked before, in a session that is gone",
+            contents: tree((5, 0, 5, 5), (7, 5, 7, 7), (8, 7, 6, 6)),
+            steps: [
+                .newSession(5), .adopt(5, true), .fork(parent: 5, child: 6), .newSession(6), .fork(parent: 6, child: 7),
+                .end(6, by: 5), .adopt(5, false), .fork(parent: 7, child: 8), .newSession(7),
+            ]),
+        RelationCase(
+            testDescription: "the founder of a group has gone to another",
+            contents: tree((5, 0, 5, 5), (6, 5, 5, 5), (7, 5, 6, 5)),
+            steps: [
+                .newSession(5), .fork(parent: 5, child: 6), .fork(parent: 5, child: 7), .newGroup(6),
+                .join(7, group: 6), .join(6, group: 5),
+            ]),
     ]
 
     @Test("processes come back in an order that gives their relations", arguments: cases)
@@ -74,13 +106,20 @@ struct RelationPlanTests {
         #expect(try RelationPlan(c.contents).steps == c.steps)
     }
 
-    @Test("a session whose founder is gone is refused by name")
-    func lostSession() throws {
+    @Test("a root in a session whose founder is gone is born in it")
+    func lostRootSession() throws {
+        let plan = try RelationPlan(tree((5, 0, 3, 3), (6, 5, 3, 3)))
+        #expect(plan.rootSession == 3)
+        #expect(plan.steps == [.fork(parent: 5, child: 6)])
+    }
+
+    @Test("a session that belongs to others is refused by name where its process cannot inherit it")
+    func foreignSession() throws {
         #expect {
-            try RelationPlan(tree((5, 0, 5, 5), (7, 5, 6, 6)))
+            try RelationPlan(tree((5, 0, 5, 5), (7, 5, 7, 7), (8, 7, 6, 6), (9, 5, 4, 4), outside: [4, 6]))
         } throws: { error in
             guard case .refused(let refusal)? = error as? EngineError else { return false }
-            return refusal.reason == "workload-unsupported" && refusal.task == 7 && refusal.object == "session 6"
+            return refusal.reason == "workload-unsupported" && refusal.object.hasPrefix("session ")
         }
     }
 }

@@ -5,6 +5,9 @@ public struct ProcessRecord: ImageValue {
     public var parent: Int32 = 0
     public var processGroup: Int32 = 0
     public var session: Int32 = 0
+    /// Whether the session has members outside of the tree and its founder is none of the tree: a restore leaves the
+    /// process in the session of whoever restores.
+    public var sessionIsOutside = false
     /// Signal to the parent at its end.
     public var exitSignal: Int32 = 17
     /// Whether it has ended and waits for its parent's wait4(2).
@@ -47,6 +50,7 @@ public struct ProcessRecord: ImageValue {
         try fields.number("parent", &parent)
         try fields.number("processGroup", &processGroup)
         try fields.number("session", &session)
+        try fields.flag("sessionIsOutside", &sessionIsOutside)
         try fields.number("exitSignal", &exitSignal)
         try fields.flag("isZombie", &isZombie)
         try fields.number("exitStatus", &exitStatus)
