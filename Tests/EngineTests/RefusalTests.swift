@@ -19,10 +19,10 @@ extension EngineTests {
         static let cases = [
             Case("io_uring", "io_uring"), Case("aio", "aio"), Case("socketpair", "socket"),
             Case("unix-listener", "socket"), Case("udp", "socket"), Case("tcp", "socket"), Case("netlink", "socket"),
-            Case("inotify", "inotify"), Case("fanotify", "fanotify"), Case("userfaultfd", "userfaultfd"),
-            Case("perf", "perf"), Case("pidfd", "pidfd"), Case("bpf", "bpf"),
-            Case("sysv-shm", "SYSV", "System V"), Case("mqueue", "mqueue", "message queue"), Case("flock", "lock"),
-            Case("record-lock", "lock"), Case("lease", "lease", "lock"), Case("pid-namespace", "namespace"),
+            Case("fanotify", "fanotify"), Case("userfaultfd", "userfaultfd"),
+            Case("perf", "perf"), Case("bpf", "bpf"),
+            Case("sysv-shm", "SYSV", "System V"), Case("mqueue", "mqueue", "message queue"),
+            Case("pid-namespace", "namespace"),
             Case("mount-namespace", "namespace"), Case("traced-child", "tracing"),
         ]
 
