@@ -23,71 +23,29 @@ extension DumpCollector {
         }
     }
 
-    /// What can be read from outside or by few calls.
-    func taskState(
-        _ remote: RemoteTask, _ status: TaskStatus, _ stat: TaskStat, securityOf process: Int32
+    /// What can be read from outside.
+    func outerState(
+        of task: Int32, _ status: TaskStatus, _ stat: TaskStat, _ process: Int32
     ) throws(EngineError) -> TaskStateValue {
-        let task = remote.task
         var state = TaskStateValue()
-        if let mask = try? Limits.affinity(of: task), !Self.isEverywhere(mask) { state.affinity = mask }
+        if let mask = try? Limits.affinity(of: task), !OnlineCPUs.areAll(in: mask) { state.affinity = mask }
         state.inputOutputPriority = Limits.inputOutputPriority(of: task)
         state.isFlusher = stat.flags & Flag.flusher == Flag.flusher
-        if stat.flags & Flag.machineCheckPolicy != 0 {
-            state.machineCheckKill = UInt32(
-                try remote.call(.prctl, 34, 0, 0, 0, 0, doing: "read the machine check policy"))
+        // 2 is the default; what the task has chosen itself is asked.
+        state.machineCheckKill = stat.flags & Flag.machineCheckPolicy != 0 ? 0 : 2
+        state.speculation = Self.isOwnSpeculation(status.speculation) ? [0, 0, 0] : []
+        if let label = SecurityLabel.own {
+            let found = SecurityLabel.read("/proc/\(process)/task/\(task)/attr/current") ?? ""
+            if found != label { state.securityLabel = found }
         }
-        let scratch = try remote.scratch()
-        try remote.call(.prctl, 25, scratch, doing: "ask whether it may read the time stamp counter")  // PR_GET_TSC
-        state.isTSCForbidden = try remote.read(at: scratch, count: 4).half(at: 0) == 2
-        if Self.hasCPUIDFaulting {
-            // ARCH_GET_CPUID
-            state.isCPUIDForbidden = try remote.attempt(.arch_prctl, [0x1011, 0]) == 0
-        }
-        if Self.isOwnSpeculation(status.speculation) {
-            for which in UInt64(0)..<3 {
-                let answer = try remote.attempt(.prctl, [52, which, 0, 0, 0])  // PR_GET_SPECULATION_CTRL
-                state.speculation.append(answer < 0 ? 0 : UInt64(answer))
-            }
-        }
-        if let dispatch = remote.userDispatch {
-            state.userDispatch = [dispatch.mode, dispatch.selector, dispatch.offset, dispatch.length]
-        }
-        state.securityLabel = Self.securityLabel(of: task, in: process)
         state.seccompMode = UInt32(status.seccomp)
         if status.seccomp == 2 { state.seccompFilters = try seccompFilters(of: task) }
         return state
     }
 
-    /// Whether the mask holds every CPU that is online.
-    static func isEverywhere(_ mask: [UInt8]) -> Bool {
-        guard let text = try? Files.text(of: "/sys/devices/system/cpu/online") else { return false }
-        for range in text.split(whereSeparator: { $0 == "," || $0 == "\n" }) {
-            let ends = range.split(separator: "-").compactMap { Int($0) }
-            guard let first = ends.first, let last = ends.last, first <= last else { return false }
-            for cpu in first...last where cpu / 8 >= mask.count || mask[cpu / 8] >> UInt8(cpu % 8) & 1 == 0 {
-                return false
-            }
-        }
-        return true
-    }
-
-    /// ARCH_SET_CPUID fails with ENODEV on CPUs that cannot trap CPUID; the engine sets for itself what it has.
-    private static var hasCPUIDFaulting: Bool { Kernel.errno(of: Kernel.attempt(.arch_prctl, 0x1012, 1)) == nil }
-
     /// Words that /proc uses for what the task itself has chosen.
     private static func isOwnSpeculation(_ text: String) -> Bool {
         text.contains("mitigated") && text.contains("thread") || text.contains("conditional")
-    }
-
-    /// The label, when it differs from the engine's own; `exec` and the other files hold wishes for the next execve.
-    private static func securityLabel(of task: Int32, in process: Int32) -> String {
-        func label(_ path: String) -> String {
-            ((try? Files.text(of: path)) ?? "").filter { $0 != "\n" && $0 != "\0" }
-        }
-        let own = Int32(Kernel.attempt(.getpid))
-        let engine = label("/proc/\(own)/attr/current")
-        let found = label("/proc/\(process)/task/\(task)/attr/current")
-        return found == engine ? "" : found
     }
 
     // MARK: seccomp
@@ -134,31 +92,31 @@ extension DumpCollector {
     /// What belongs to a whole process, asked of its first task.
     func processState(_ remote: RemoteTask) throws(EngineError) -> ProcessStateValue {
         var state = ProcessStateValue()
-        state.membarriers = try membarriers(remote)
+        let scratch = try remote.scratch()
+        var batch = RemoteBatch()
+        let deny = batch.ask(.prctl, 66, 0, 0, 0, 0)  // PR_GET_MDWE, since 6.3
+        let merge = batch.ask(.prctl, 68, 0, 0, 0, 0)  // PR_GET_MEMORY_MERGE, since 6.4
+        let permission = batch.ask(.arch_prctl, 0x1022, scratch)  // ARCH_GET_XCOMP_PERM, since 5.16
+        let masking = batch.ask(.arch_prctl, 0x4001, scratch + 8)  // ARCH_GET_UNTAG_MASK, since 6.4
+        let barriers = batch.ask(.membarrier, 1 << 9, 0, 0)  // MEMBARRIER_CMD_GET_REGISTRATIONS, since 6.3
+        let answers = try remote.run(batch)
+        let bytes = try remote.read(at: scratch, count: 16)
+        if answers[masking] == 0, bytes.word(at: 8) != UInt64.max {
+            throw refuse(remote.task, "linear address masking", "its pointers carry tags, which are not carried")
+        }
+        if answers[deny] > 0 { state.denyWriteExecute = UInt32(truncatingIfNeeded: answers[deny]) }
+        state.mergesMemory = answers[merge] == 1
+        if answers[permission] == 0 { state.permittedComponents = bytes.word(at: 0) }
+        let known = answers[barriers]
+        state.membarriers = known >= 0 ? UInt32(truncatingIfNeeded: known) : try membarriers(remote)
         if let text = try? Files.text(of: "/proc/\(remote.task)/loginuid"), let user = UInt32(text.filter(\.isNumber)) {
             state.loginUser = user
-        }
-        let deny = try remote.attempt(.prctl, [66, 0, 0, 0, 0])  // PR_GET_MDWE, since 6.3
-        if deny > 0 { state.denyWriteExecute = UInt32(truncatingIfNeeded: deny) }
-        state.mergesMemory = try remote.attempt(.prctl, [68, 0, 0, 0, 0]) == 1  // PR_GET_MEMORY_MERGE, since 6.4
-        let scratch = try remote.scratch()
-        if try remote.attempt(.arch_prctl, [0x1022, scratch]) == 0 {  // ARCH_GET_XCOMP_PERM, since 5.16
-            state.permittedComponents = try remote.read(at: scratch, count: 8).word(at: 0)
-        }
-        // ARCH_GET_UNTAG_MASK, since 6.4
-        if try remote.attempt(.arch_prctl, [0x4001, scratch]) == 0,
-            try remote.read(at: scratch, count: 8).word(at: 0) != UInt64.max
-        {
-            throw refuse(remote.task, "linear address masking", "its pointers carry tags, which are not carried")
         }
         return state
     }
 
-    /// The registrations of membarrier(2), as bits of MEMBARRIER_CMD_REGISTER_….
+    /// The registrations of membarrier(2), as bits of MEMBARRIER_CMD_REGISTER_…, found by trying.
     private func membarriers(_ remote: RemoteTask) throws(EngineError) -> UInt32 {
-        // MEMBARRIER_CMD_GET_REGISTRATIONS, since 6.3
-        let told = try remote.attempt(.membarrier, [1 << 9, 0, 0])
-        if told >= 0 { return UInt32(truncatingIfNeeded: told) }
         var found: UInt32 = 0
         // An expedited barrier without its registration fails with EPERM. Private ones only reach the frozen process.
         for command in [UInt64(3), 5, 7] where try remote.attempt(.membarrier, [1 << command, 0, 0]) == 0 {
@@ -169,4 +127,61 @@ extension DumpCollector {
         if known > 0, known & 1 << 2 != 0 { found |= 1 << 2 }
         return found
     }
+}
+
+/// The questions that complete a task's state, as part of a batch of calls.
+struct TaskQuestions {
+    private var state: TaskStateValue
+    private var machineCheck: Int?
+    private var cpuid: Int?
+    private var speculation: [Int] = []
+
+    /// Whether this CPU can trap CPUID: ARCH_SET_CPUID fails with ENODEV otherwise. The engine sets what it has.
+    private static let hasCPUIDFaulting = Kernel.errno(of: Kernel.attempt(.arch_prctl, 0x1012, 1)) == nil
+
+    /// - Parameter scratch: Room for four bytes.
+    init(_ state: TaskStateValue, at scratch: UInt64, _ batch: inout RemoteBatch) {
+        self.state = state
+        batch.ask(.prctl, 25, scratch)  // PR_GET_TSC
+        if Self.hasCPUIDFaulting { cpuid = batch.ask(.arch_prctl, 0x1011, 0) }  // ARCH_GET_CPUID
+        if state.machineCheckKill != 2 { machineCheck = batch.ask(.prctl, 34, 0, 0, 0, 0) }  // PR_MCE_KILL_GET
+        // PR_GET_SPECULATION_CTRL
+        for which in state.speculation.indices { speculation.append(batch.ask(.prctl, 52, UInt64(which), 0, 0, 0)) }
+    }
+
+    func answered(_ answers: [Int64], _ counter: UInt32, _ dispatch: Ptrace.UserDispatch?) -> TaskStateValue {
+        var state = state
+        state.isTSCForbidden = counter == 2
+        if let cpuid { state.isCPUIDForbidden = answers[cpuid] == 0 }
+        if let machineCheck, answers[machineCheck] >= 0 { state.machineCheckKill = UInt32(answers[machineCheck]) }
+        state.speculation = speculation.map { UInt64(max(0, answers[$0])) }
+        if let dispatch { state.userDispatch = [dispatch.mode, dispatch.selector, dispatch.offset, dispatch.length] }
+        return state
+    }
+}
+
+/// The CPUs that this host has online.
+enum OnlineCPUs {
+    private static let numbers: [Int] = {
+        guard let text = try? Files.text(of: "/sys/devices/system/cpu/online") else { return [] }
+        var numbers: [Int] = []
+        for range in text.split(whereSeparator: { $0 == "," || $0 == "\n" }) {
+            let ends = range.split(separator: "-").compactMap { Int($0) }
+            if let first = ends.first, let last = ends.last, first <= last { numbers += first...last }
+        }
+        return numbers
+    }()
+
+    /// Whether an affinity mask holds every one of them; false when they are not known.
+    static func areAll(in mask: [UInt8]) -> Bool {
+        !numbers.isEmpty && numbers.allSatisfy { $0 / 8 < mask.count && mask[$0 / 8] >> UInt8($0 % 8) & 1 != 0 }
+    }
+}
+
+/// Labels of the security module that has `/proc/TID/attr/current`: SELinux, AppArmor, Smack.
+enum SecurityLabel {
+    /// The engine's own; `nil` without such a module.
+    static let own = read("/proc/self/attr/current")
+
+    static func read(_ path: String) -> String? { (try? Files.text(of: path))?.filter { $0 != "\n" && $0 != "\0" } }
 }

@@ -206,7 +206,7 @@ extension DumpCollector {
             ?? InterruptedCall.settle(
                 remote.original, isSignalDue: isSignalDue, codeBefore: codeBefore, memory: memory)).words
         (record.xstateKind, record.xstate) = try extendedState(tid)
-        try askTask(remote, &record)
+        try askTask(remote, &record, try outerState(of: tid, status, stat, process.pid))
         let robust = try EngineError.wrap("read the robust futex list", task: tid) { () throws(LinuxError) in
             try Limits.robustList(of: tid)
         }
@@ -215,12 +215,13 @@ extension DumpCollector {
         record.rseq = try rseq(remote, process)
         record.credentials = credentials(status, secureBits: record.credentials.secureBits)
         record.scheduling = (try? Limits.scheduling(of: tid)) ?? []
-        record.state = try taskState(remote, status, stat, securityOf: process.pid)
         record.state.sleepNanoseconds = sleep?.nanoseconds ?? 0
         contents.tasks.append(record)
     }
 
-    private func askTask(_ remote: RemoteTask, _ record: inout TaskRecord) throws(EngineError) {
+    private func askTask(
+        _ remote: RemoteTask, _ record: inout TaskRecord, _ state: TaskStateValue
+    ) throws(EngineError) {
         let scratch = try remote.scratch()
         var batch = RemoteBatch()
         batch.add(.sigaltstack, 0, scratch, doing: "read the alternate stack")
@@ -229,8 +230,10 @@ extension DumpCollector {
         batch.add(.personality, 0xffff_ffff, doing: "read the personality")
         batch.add(.prctl, 27, doing: "read the secure bits")
         batch.add(.prctl, 30, doing: "read the timer slack")
+        let questions = TaskQuestions(state, at: scratch + 40, &batch)
         let answers = try remote.run(batch)
-        let bytes = try remote.read(at: scratch, count: 40)
+        let bytes = try remote.read(at: scratch, count: 44)
+        record.state = questions.answered(answers, bytes.half(at: 40), remote.userDispatch)
         record.alternateStack.pointer = bytes.word(at: 0)
         // SS_ONSTACK says where the task runs now; it cannot be set.
         record.alternateStack.flags = bytes.half(at: 8) & ~1

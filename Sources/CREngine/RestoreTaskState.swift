@@ -45,7 +45,7 @@ struct RestoreTaskState {
 
     /// The engine's own affinity counts as "everywhere" when it holds every CPU that is online.
     private static func isSame(_ current: [UInt8], _ wanted: [UInt8]) -> Bool {
-        if wanted.isEmpty { return DumpCollector.isEverywhere(current) }
+        if wanted.isEmpty { return OnlineCPUs.areAll(in: current) }
         return current.reversed().drop { $0 == 0 }.elementsEqual(wanted.reversed().drop { $0 == 0 })
     }
 

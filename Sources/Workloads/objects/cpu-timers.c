@@ -80,9 +80,12 @@ int main(void) {
     uint64_t before[count];
     for (;;) {
         bool last = workload_verify_requested();
-        if (workload_break_now()) WORKLOAD_CALL(timer_delete(timers[2]));
+        if (workload_break_now()) {
+            struct itimerspec none = {0};
+            WORKLOAD_CALL(timer_settime(timers[2], 0, &none, NULL));
+        }
         for (int index = 0; index < count; index++) before[index] = expired[index];
-        for (int tries = 0; tries < 800; tries++) {
+        for (int tries = 0; tries < 200; tries++) {
             if (expired[0] != before[0] && expired[1] != before[1] && expired[2] != before[2]) break;
             workload_pause(5);
         }
