@@ -54,12 +54,14 @@ extension DumpCollector {
             try inIPCNamespace { () throws(LinuxError) in
                 // Kernels without System V IPC have no such tables.
                 for line in (try? SystemV.table("shm")) ?? [] where line.count > 6 && !known.contains(line[1]) {
-                    guard takesAll || pids.contains(line[4]), let id = Int32(exactly: line[1]) else { continue }
+                    let user = [line[5], line[4]].first { pids.contains($0) }
+                    guard takesAll || user != nil, let id = Int32(exactly: line[1]) else { continue }
                     let found = try SystemV.segment(id)
                     var record = SystemVRecord()
                     record.kind = .segment
                     record.id = id
                     record.sizeBytes = found.sizeBytes
+                    record.user = inner(Int32(truncatingIfNeeded: user ?? 0))
                     set(&record, found.permissions)
                     let fd = try SystemV.open(segment: id, sizeBytes: found.sizeBytes, writable: false)
                     opened.append((records.count, fd, try Files.status(of: fd)))
@@ -76,17 +78,19 @@ extension DumpCollector {
                     var record = SystemVRecord()
                     record.kind = .semaphores
                     record.id = id
+                    record.user = inner(users.first ?? 0)
                     record.values = found.values.map { UInt64($0) }
                     set(&record, found.permissions)
                     records.append(record)
                 }
                 for line in (try? SystemV.table("msg")) ?? [] where line.count > 6 {
-                    guard takesAll || pids.contains(line[5]) || pids.contains(line[6]), let id = Int32(exactly: line[1])
-                    else { continue }
+                    let user = [line[5], line[6]].first { pids.contains($0) }
+                    guard takesAll || user != nil, let id = Int32(exactly: line[1]) else { continue }
                     let found = try SystemV.queue(id)
                     var record = SystemVRecord()
                     record.kind = .queue
                     record.id = id
+                    record.user = inner(Int32(truncatingIfNeeded: user ?? 0))
                     record.capacityBytes = found.capacityBytes
                     set(&record, found.permissions)
                     for index in 0..<Int(found.messages) {

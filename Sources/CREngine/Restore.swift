@@ -155,6 +155,7 @@ final class RestoreSession {
         for record in live {
             try spaces.finish(record)
         }
+        try files.systemV.touch { tree.processes[$0 == 0 ? contents.header.root : $0] }
         try files.seal()
         notes += spaces.notes
         end("pages")

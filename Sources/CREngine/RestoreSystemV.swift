@@ -131,6 +131,42 @@ final class RestoreSystemV {
         }
     }
 
+    /// Lets the processes that used an object last use it again: the kernel notes their PIDs, and by them the next dump
+    /// knows what is the tree's.
+    func touch(_ stub: (Int32) -> RestoreStub?) throws(EngineError) {
+        for object in created {
+            guard let kind = Self.kinds[object.call],
+                let record = contents.systemV.first(where: { $0.kind == kind && $0.id == object.id }),
+                let stub = stub(record.user)
+            else { continue }
+            let id = UInt64(UInt32(bitPattern: record.id))
+            switch kind {
+            case .segment:
+                if contents.addressSpaces.contains(where: { $0.vmas.contains { $0.inode == record.inode } }) {
+                    continue
+                }
+                let start = try stub.call(.shmat, [id, 0, 0], doing: "attach System V segment \(id)")
+                try stub.call(.shmdt, [start], doing: "detach System V segment \(id)")
+            case .semaphores:
+                guard record.values.count * 2 <= Int(RestoreStub.Area.dataBytes) else { continue }
+                let bytes = record.values.flatMap {
+                    [UInt8(truncatingIfNeeded: $0), UInt8(truncatingIfNeeded: $0 >> 8)]
+                }
+                // SETALL
+                try stub.call(.semctl, [id, 0, 17, try stub.put(bytes)], doing: "set System V semaphores \(id)")
+            case .queue:
+                // An empty message of a type that is taken back at once; a full queue has no room for it.
+                let message = try stub.put(words: [UInt64(Int64.max)])
+                if try stub.attempt(.msgsnd, [id, message, 0, 0o4000]) == nil {
+                    try stub.call(
+                        .msgrcv, [id, message, 0, UInt64(Int64.max), 0o4000], doing: "use System V queue \(id)")
+                }
+            }
+        }
+    }
+
+    private static let kinds: [SystemCall: SystemVKind] = [.shmctl: .segment, .semctl: .semaphores, .msgctl: .queue]
+
     /// Removes segments that were removed at the source, once the tree has them attached.
     func removeMarked() throws(EngineError) {
         for record in contents.systemV where record.kind == .segment && record.isRemoved {

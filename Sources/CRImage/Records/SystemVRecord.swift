@@ -20,6 +20,8 @@ public struct SystemVRecord: ImageValue {
     public var gid: UInt32 = 0
     public var creatorUid: UInt32 = 0
     public var creatorGid: UInt32 = 0
+    /// PID of a process of the tree that made it or used it last; 0 for none.
+    public var user: Int32 = 0
     /// Of a segment: its size, which need not be whole pages.
     public var sizeBytes: UInt64 = 0
     /// Of a segment: number of the ``InodeRecord`` that holds its content.
@@ -44,6 +46,7 @@ public struct SystemVRecord: ImageValue {
         try fields.number("gid", &gid)
         try fields.number("creatorUid", &creatorUid)
         try fields.number("creatorGid", &creatorGid)
+        try fields.number("user", &user)
         try fields.number("sizeBytes", &sizeBytes)
         try fields.number("inode", &inode)
         try fields.flag("isRemoved", &isRemoved)
