@@ -12,6 +12,8 @@ public struct DumpOptions: Sendable {
     public var engineVersion: String
     /// The container spec that the workload runs under, as JSON text; empty for none.
     public var spec = ""
+    /// What comes from outside at the restore: `mnt[/dev]` to the name under which it is mapped then.
+    public var externals: [String: String] = [:]
     /// How long one task may take to stop.
     public var stopSeconds = 10.0
 
@@ -73,6 +75,7 @@ public enum Dump {
             defer { collector.close() }
             try tree.freeze(root: options.pid)
             clock.end("freeze")
+            collector.externals = options.externals
             try collector.collect()
             if !options.leaveRunning { try collector.refuseStrays() }
             collector.contents.header = header(options, fingerprint, root: collector.inner(options.pid))

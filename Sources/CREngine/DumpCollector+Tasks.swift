@@ -205,6 +205,7 @@ extension DumpCollector {
             (sleep?.registers
             ?? InterruptedCall.settle(
                 remote.original, isSignalDue: isSignalDue, codeBefore: codeBefore, memory: memory)).words
+        record.innerTids = try levels(status.namespaceTids, tid).inner
         (record.xstateKind, record.xstate) = try extendedState(tid)
         try askTask(remote, &record, try outerState(of: tid, status, stat, process.pid))
         let robust = try EngineError.wrap("read the robust futex list", task: tid) { () throws(LinuxError) in
@@ -213,7 +214,7 @@ extension DumpCollector {
         record.robustListHead = robust.head
         record.robustListBytes = robust.length
         record.rseq = try rseq(remote, process)
-        record.credentials = credentials(status, secureBits: record.credentials.secureBits)
+        record.credentials = credentials(status, of: process.pid, secureBits: record.credentials.secureBits)
         record.scheduling = (try? Limits.scheduling(of: tid)) ?? []
         record.state.sleepNanoseconds = sleep?.nanoseconds ?? 0
         contents.tasks.append(record)
@@ -262,11 +263,11 @@ extension DumpCollector {
         )
     }
 
-    private func credentials(_ status: TaskStatus, secureBits: UInt32) -> CredentialsValue {
+    private func credentials(_ status: TaskStatus, of process: Int32, secureBits: UInt32) -> CredentialsValue {
         var value = CredentialsValue()
-        value.users = status.uids.map { UInt64($0) }
-        value.groups = status.gids.map { UInt64($0) }
-        value.supplementaryGroups = status.groups.map { UInt64($0) }
+        value.users = status.uids.map { UInt64(inside($0, process, isGroup: false)) }
+        value.groups = status.gids.map { UInt64(inside($0, process, isGroup: true)) }
+        value.supplementaryGroups = status.groups.map { UInt64(inside($0, process, isGroup: true)) }
         value.inheritable = status.capabilitiesInheritable
         value.permitted = status.capabilitiesPermitted
         value.effective = status.capabilitiesEffective

@@ -67,6 +67,14 @@ final class DumpCollector {
     var outsideSessions: [Int32: Bool] = [:]
     /// Stopped processes whose parents know it already.
     var reportedStops: Set<Int32> = []
+    var namespaceBook = NamespaceBook()
+    /// Namespaces of each process, found before any of them is asked anything.
+    var processNamespaces: [Int32: ProcessRecord] = [:]
+    var awayPeers: [AwayPeer] = []
+    private var visit: Namespaces.Visit?
+    var cgroupBook = CgroupBook()
+    /// What `--external` declared: `mnt[/dev]` to its name.
+    var externals: [String: String] = [:]
     /// Outer TID to the TID in the workload's PID namespace.
     var innerTids: [Int32: Int32] = [:]
     /// `/proc/TID/status` of frozen tasks, where nothing changes any more but pending signals.
@@ -116,6 +124,8 @@ final class DumpCollector {
 
     /// Closes what was kept open for its content.
     func close() {
+        visit?.end()
+        visit = nil
         for fd in terminalCopies { Files.close(fd) }
         terminalCopies = []
         for content in contentFiles { Files.close(content.fd) }
@@ -128,15 +138,29 @@ final class DumpCollector {
 
     /// Fills ``contents``.
     func collect() throws(EngineError) {
+        try beginNamespaces()
         for process in tree.processes {
-            guard let inner = process.status.namespaceProcesses.last else { continue }
-            innerTids[process.pid] = inner
+            innerTids[process.pid] = try levels(process.status.namespaceProcesses, process.pid).pid
             for task in process.tasks where task != process.pid {
                 let status = try status(of: task)
-                innerTids[task] = status.namespaceTids.last ?? task
+                innerTids[task] = try levels(status.namespaceTids, task).pid
             }
         }
         try checkSupported()
+        for process in tree.processes {
+            try checkInterruption()
+            var record = ProcessRecord()
+            try collectNamespaces(process, &record)
+            processNamespaces[process.pid] = record
+        }
+        try resolvePeers()
+        // From here on the engine sees the sockets and IPC objects of the tree.
+        let flags = Namespaces.Flag.network | Namespaces.Flag.ipc | Namespaces.Flag.uts
+        if let root = tree.processes.first?.pid {
+            visit = try EngineError.wrap("enter the tree's namespaces", task: root) { () throws(LinuxError) in
+                try Namespaces.Visit(root, flags)
+            }
+        }
         for process in tree.processes {
             try checkInterruption()
             try collect(process)
@@ -167,9 +191,13 @@ final class DumpCollector {
         record.pid = inner(pid)
         let isRoot = pid == tree.processes.first?.pid
         record.parent = isRoot ? 0 : inner(process.parent)
-        record.processGroup = process.status.namespaceGroups.last ?? process.stat.processGroup
-        record.session = process.status.namespaceSessions.last ?? process.stat.session
+        record.processGroup = try levels(process.status.namespaceGroups, pid).pid
+        record.session = try levels(process.status.namespaceSessions, pid).pid
         record.sessionIsOutside = record.session == 0 || sessionIsOutside(process)
+        record.innerPids = try levels(process.status.namespaceProcesses, pid).inner
+        let known = processNamespaces[pid]
+        record.namespaces = known?.namespaces ?? []
+        record.childNamespaces = known?.childNamespaces ?? []
         record.exitSignal = process.stat.exitSignal
         if process.isZombie {
             record.isZombie = true
@@ -178,6 +206,7 @@ final class DumpCollector {
             contents.processes.append(record)
             return
         }
+        try collectCgroups(process, &record)
         record.stopSignal = process.groupStopSignal
         record.stopIsReported = reportedStops.contains(pid)
         record.limits = try EngineError.wrap("read the limits", task: pid) { () throws(LinuxError) in

@@ -104,11 +104,23 @@ final class RestoreSession {
         end("check")
         let files = RestoreFiles(contents)
         defer { files.close() }
-        try files.open()
-        end("files")
+        let namespaces = RestoreNamespaces(contents, options)
+        defer { namespaces.leave() }
         let tree = try RestoreTree(contents, wakeups: options.wakeups, newPidNamespace: options.newPidNamespace)
         do throws(EngineError) {
-            try build(tree, plan, files, contents, &reader)
+            let root = try tree.createRoot(plan)
+            try RestoreTime.enter(root, contents.header)
+            try namespaces.begin(root)
+            end("namespaces")
+            // From here on the engine sees the workload's files and networks.
+            try namespaces.enter(root)
+            try preflight.checkFilesInside()
+            try files.open()
+            files.content = { namespaces.contentFile($0) }
+            end("files")
+            // CLONE_FILES
+            try root.call(.unshare, [0x400], doing: "have descriptors of its own")
+            try build(tree, plan, files, namespaces, contents, &reader)
         } catch {
             tree.destroy()
             throw error
@@ -116,7 +128,7 @@ final class RestoreSession {
         let pid = tree.outer(contents.header.root)
         return RestoredTree(
             pid: pid, waitPid: tree.namespaceInit?.outer ?? pid, taskCount: contents.tasks.count, pageCount: pageCount,
-            imageBytes: reader.byteCount, milliseconds: phases, notes: notes + files.notes)
+            imageBytes: reader.byteCount, milliseconds: phases, notes: notes + files.notes + namespaces.notes)
     }
 
     private var pageCount: UInt64 = 0
@@ -126,13 +138,12 @@ final class RestoreSession {
     private var sharers: [UInt32: Int] = [:]
 
     private func build(
-        _ tree: RestoreTree, _ plan: RelationPlan, _ files: RestoreFiles, _ contents: ImageContents,
-        _ reader: inout Reader
+        _ tree: RestoreTree, _ plan: RelationPlan, _ files: RestoreFiles, _ namespaces: RestoreNamespaces,
+        _ contents: ImageContents, _ reader: inout Reader
     ) throws(EngineError) {
         tree.terminals = files.terminals
         var spaces: RestoreSpaces?
-        try tree.create(plan) { (root) throws(EngineError) in
-            try RestoreTime.enter(root, contents.header)
+        try tree.create(plan, namespaces) { (root) throws(EngineError) in
             try files.connectSockets(root, tree)
             let made = RestoreSpaces(contents, plan, tree, files)
             try made.build(root)
@@ -157,6 +168,7 @@ final class RestoreSession {
         }
         try files.systemV.touch { tree.processes[$0 == 0 ? contents.header.root : $0] }
         try files.seal()
+        try namespaces.finish()
         notes += spaces.notes
         end("pages")
         try tree.endZombies()
@@ -168,6 +180,8 @@ final class RestoreSession {
                 notes += try state.identify() + state.apply()
             }
             try tree.createThreads(of: record.pid)
+            // Threads must be in the namespaces of their process, those for children included.
+            if let stub = tree.processes[record.pid] { try namespaces.setChildNamespaces(stub) }
         }
         try giveFiles(tree, files, live, contents)
         end("descriptors")
@@ -297,7 +311,9 @@ final class RestoreSession {
         try process.setLimits()
         for index in tasks.indices { try tasks[index].queueSignals() }
         try RestoreSeccomp(tasks.map { ($0.stub, $0.record) }, contents).install()
-        for index in tasks.indices { try tasks[index].dropRights() }
+        for index in tasks.indices {
+            try tasks[index].dropRights { id, isGroup in tree.inside(id, record.pid, isGroup: isGroup) }
+        }
         if let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace }) {
             try setDumpable(stub, space)
         }

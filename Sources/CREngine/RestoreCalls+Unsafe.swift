@@ -72,7 +72,7 @@ enum RestoreCalls {
 
     /// Opens a path with raw flags, as open(2) takes them; always close-on-exec.
     static func open(_ path: String, rawFlags: UInt64, mode: UInt32 = 0o600) throws(LinuxError) -> Int32 {
-        let (answer, _) = with(Array(path.utf8) + [0]) {
+        let (answer, _) = with(Array(Namespaces.reachable(path).utf8) + [0]) {
             Kernel.attempt(.openat, word(-100), $0, rawFlags | 0o2000000, UInt64(mode))
         }
         return Int32(try check(.openat, path, answer))

@@ -11,6 +11,8 @@ final class RestoreFiles {
     /// Inode number to a descriptor to map it, or to fill it.
     var inodes: [UInt32: Int32] = [:]
     var notes: [String] = []
+    /// Files of carried file systems whose content comes in page runs.
+    var content: (UInt32) -> (fd: Int32, sizeBytes: UInt64)? = { _ in nil }
     private var mine: [Int32] = []
     /// Where inodes can be opened that have lost their name; see `RestoreFiles+Names.swift`.
     var places: [UInt32: String] = [:]

@@ -6,6 +6,10 @@ public struct RestoreOptions: Sendable {
     public var forced: Set<String> = []
     /// Whether the tasks go on when the engine ends.
     public var detach = false
+    /// What becomes the root of a mount namespace that the image brings; `nil` for where it was at the dump.
+    public var root: String?
+    /// What stands for things outside the tree: name, or mount point, to a path here.
+    public var externals: [String: String] = [:]
     /// Blocked signals that end the restore early.
     public var wakeups: UInt64 = 0
 

@@ -44,7 +44,9 @@ final class RestorePages {
         pageCount += UInt64(bytes.count / 4096)
         if let pid = owners[run.target] {
             try put(run, bytes, pid)
-        } else if let fd = files.descriptor(toFill: run.target), let size = sizes[run.target] {
+        } else if let (fd, size) = files.descriptor(toFill: run.target)
+            .flatMap({ fd in sizes[run.target].map { (fd, $0) } }) ?? files.content(run.target)
+        {
             let count = Int(min(UInt64(bytes.count), size > run.start ? size - run.start : 0))
             try EngineError.wrap("fill inode \(run.target)") { () throws(LinuxError) in
                 // SAFETY: `count` is at most the run's length.

@@ -22,12 +22,24 @@ struct RestorePreflight {
         representable()
         extendedState()
         kernel()
+        if RestoreNamespaces.rootRecord(contents, .mount) == nil { files() }
+        try settle()
+        if !options.newPidNamespace, RestoreNamespaces.rootRecord(contents, .pid) == nil { try identifiers() }
+    }
+
+    /// Checks the files of a tree that brings its mounts, once those are there and the engine sees them.
+    mutating func checkFilesInside() throws(EngineError) {
+        if RestoreNamespaces.rootRecord(contents, .mount) == nil { return }
         files()
+        try settle()
+    }
+
+    private mutating func settle() throws(EngineError) {
         for refusal in refusals {
             guard options.forced.contains(refusal.reason) else { throw .refused(refusal) }
             notes.append("forced past: \(refusal.message)")
         }
-        if !options.newPidNamespace { try identifiers() }
+        refusals = []
     }
 
     private mutating func refuse(

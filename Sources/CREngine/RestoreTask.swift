@@ -108,7 +108,9 @@ struct RestoreTask {
     // MARK: Rights
 
     /// Credentials and what else ends the engine's freedom; the last remote calls but those that need no right.
-    mutating func dropRights() throws(EngineError) {
+    ///
+    /// - Parameter inside: What the task calls a user ID (or group ID: true) of the engine's.
+    mutating func dropRights(_ inside: (UInt32, Bool) -> UInt64) throws(EngineError) {
         var state = RestoreTaskState(stub: stub, state: record.state)
         try state.label()
         let wanted = record.credentials
@@ -116,8 +118,9 @@ struct RestoreTask {
             try Procfs.status(stub.outer)
         }
         let sameUsers =
-            status.uids.map { UInt64($0) } == wanted.users && status.gids.map { UInt64($0) } == wanted.groups
-        let sameGroups = status.groups.map { UInt64($0) } == wanted.supplementaryGroups
+            status.uids.map { inside($0, false) } == wanted.users
+            && status.gids.map { inside($0, true) } == wanted.groups
+        let sameGroups = status.groups.map { inside($0, true) } == wanted.supplementaryGroups
         let sameCapabilities =
             status.capabilitiesInheritable == wanted.inheritable && status.capabilitiesPermitted == wanted.permitted
             && status.capabilitiesEffective == wanted.effective && status.capabilitiesBounding == wanted.bounding

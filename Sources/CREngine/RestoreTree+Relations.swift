@@ -48,6 +48,7 @@ extension RestoreTree {
         let creator = try member(parent)
         guard let record = contents.processes.first(where: { $0.pid == child }) else {
             holders[child] = try forkPassing(creator, child)
+            namespaces?.inherit(child, from: parent)
             return
         }
         // A passing task shares nothing with anyone. CLONE_FILES, CLONE_FS, CLONE_VM, CLONE_SIGHAND
@@ -58,7 +59,9 @@ extension RestoreTree {
             if record.addressSpace == above.addressSpace { flags |= 0x100 }
             if record.signalTable == above.signalTable { flags |= 0x800 }
         }
-        processes[child] = try fork(creator, child: child, flags: flags, exitSignal: record.exitSignal)
+        let stub = try fork(creator, child: child, flags: flags, exitSignal: record.exitSignal)
+        processes[child] = stub
+        try namespaces?.adapt(stub, parent: parent)
     }
 
     private func forkPassing(_ creator: RestoreStub, _ wanted: Int32) throws(EngineError) -> RestoreStub {

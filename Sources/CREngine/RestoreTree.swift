@@ -27,11 +27,12 @@ final class RestoreTree {
     let contents: ImageContents
     private let wakeups: UInt64
     private let isNamespaced: Bool
+    var namespaces: RestoreNamespaces?
 
     init(_ contents: ImageContents, wakeups: UInt64, newPidNamespace: Bool) throws(EngineError) {
         self.contents = contents
         self.wakeups = wakeups
-        isNamespaced = newPidNamespace
+        isNamespaced = newPidNamespace || RestoreNamespaces.rootRecord(contents, .pid) != nil
         let own = try EngineError.wrap("read the engine's own mappings") { () throws(LinuxError) in
             try Procfs.mappingsWithoutFlags(Int32(Kernel.attempt(.getpid)))
         }
@@ -55,6 +56,11 @@ final class RestoreTree {
     /// The TID that the engine sees, of a TID of the image.
     func outer(_ tid: Int32) -> Int32 { (processes[tid] ?? threads[tid])?.outer ?? tid }
 
+    /// An ID as a task of the process sees it, of the engine's.
+    func inside(_ id: UInt32, _ process: Int32, isGroup: Bool) -> UInt64 {
+        namespaces?.inside(id, process, isGroup: isGroup) ?? UInt64(id)
+    }
+
     // MARK: Creating
 
     /// Creates all processes, with their sessions and groups.
@@ -63,12 +69,14 @@ final class RestoreTree {
     ///   - beforeForks: Called once, with the root.
     ///   - beforeFork: Called before each fork: what the child is to find in its memory must be there.
     ///   - born: Called with each live process but the root, when it is there.
+    /// - Precondition: ``createRoot()`` has made the root's stub.
     func create(
-        _ plan: RelationPlan, beforeForks: (RestoreStub) throws(EngineError) -> Void,
+        _ plan: RelationPlan, _ namespaces: RestoreNamespaces,
+        beforeForks: (RestoreStub) throws(EngineError) -> Void,
         beforeFork: () throws(EngineError) -> Void, born: (RestoreStub) throws(EngineError) -> Void
     ) throws(EngineError) {
-        let root = try createRoot(session: plan.rootSession)
-        processes[contents.header.root] = root
+        self.namespaces = namespaces
+        let root = try process(contents.header.root)
         try beforeForks(root)
         for step in plan.steps {
             if let error = FrozenTree.interruption(wakeups) { throw error }
@@ -84,42 +92,63 @@ final class RestoreTree {
         }
     }
 
+    /// Creates the root's stub, which shares the engine's descriptors until it is told otherwise: what is opened once its
+    /// namespaces are there reaches it that way.
+    func createRoot(_ plan: RelationPlan) throws(EngineError) -> RestoreStub {
+        let root = try createRoot(session: plan.rootSession)
+        processes[contents.header.root] = root
+        return root
+    }
+
     private func createRoot(session: Int32) throws(EngineError) -> RestoreStub {
         let pid = contents.header.root
+        let flags = RestoreNamespaces.birthFlags(contents)
+        if flags & Namespaces.Flag.pid != 0 { return try takeOver(spawn([], flags), tid: pid) }
         if isNamespaced {
             try EngineError.wrap("create a PID namespace") { () throws(LinuxError) in try RestoreCalls.unshare(.pid) }
-            let first = try takeOver(spawn([]), tid: 1)
+            let first = try takeOver(spawn([], pid == 1 ? flags : 0), tid: 1)
             if pid == 1 { return first }
             namespaceInit = first
-            if session == 0 { return try fork(first, child: pid, flags: 0, exitSignal: Signals.child) }
-            let founder = try fork(first, child: session, flags: 0, exitSignal: Signals.child)
-            let root = try fork(pid, bornIn: founder)
-            try first.call(.wait4, [UInt64(session), 0, 0x4000_0000, 0], doing: "reap a passing child")
+            let root: RestoreStub
+            if session == 0 {
+                root = try fork(first, child: pid, flags: Self.cloneFiles | flags, exitSignal: Signals.child)
+            } else {
+                let founder = try fork(first, child: session, flags: Self.cloneFiles, exitSignal: Signals.child)
+                root = try fork(pid, bornIn: founder, flags)
+                try first.call(.wait4, [UInt64(session), 0, 0x4000_0000, 0], doing: "reap a passing child")
+            }
+            // It will close what it has.
+            try first.call(.unshare, [Self.cloneFiles], doing: "have descriptors of its own")
             return root
         }
-        if session == 0 { return try takeOver(spawn([pid]), tid: pid) }
+        if session == 0 { return try takeOver(spawn([pid], flags), tid: pid) }
         // The founder of the root's session is gone. The engine adopts what a passing founder leaves behind.
         try EngineError.wrap("adopt orphans") { () throws(LinuxError) in
             _ = try Kernel.call(.prctl, 36, 1, on: "this process")
         }
         defer { _ = Kernel.attempt(.prctl, 36, 0) }
-        return try fork(pid, bornIn: try takeOver(spawn([session]), tid: session))
+        return try fork(pid, bornIn: try takeOver(spawn([session], 0), tid: session), flags)
     }
 
+    private static let cloneFiles: UInt64 = 0x400
+
     /// Forks the root from a passing founder of its session, which ends.
-    private func fork(_ pid: Int32, bornIn founder: RestoreStub) throws(EngineError) -> RestoreStub {
+    private func fork(
+        _ pid: Int32, bornIn founder: RestoreStub, _ flags: UInt64
+    ) throws(EngineError) -> RestoreStub {
         holders[founder.tid] = founder
         try founder.call(.setsid, [], doing: "found session \(founder.tid)")
-        let root = try fork(founder, child: pid, flags: 0, exitSignal: Signals.child)
+        let root = try fork(founder, child: pid, flags: Self.cloneFiles | flags, exitSignal: Signals.child)
         processes[pid] = root
         try end(founder, status: 9)
         holders[founder.tid] = nil
         return root
     }
 
-    private func spawn(_ pids: [Int32]) throws(EngineError) -> Int32 {
+    private func spawn(_ pids: [Int32], _ flags: UInt64) throws(EngineError) -> Int32 {
         do {
-            let spawned = try Spawn.pausedTask(pids: pids)
+            let spawned = try Spawn.pausedTask(
+                namespaces: SpawnRequest.Namespaces(rawValue: flags), pids: pids, sharesFiles: true)
             Files.close(spawned.pidfd)
             return spawned.pid
         } catch {
@@ -218,10 +247,14 @@ final class RestoreTree {
     ) throws(EngineError) -> RestoreStub {
         let isThread = flags & 0x10000 != 0
         let before = isNamespaced ? try candidates(parent, isThread) : []
-        let tid = try parent.put(words: [UInt64(UInt32(bitPattern: child))], at: 128)
+        let prepared: (flags: UInt64, pids: [Int32]) =
+            isThread ? threadPids(child) : try namespaces?.prepareFork(parent, child) ?? (0, [child])
+        let tid = try parent.put(prepared.pids.flatMap { NetworkLinks.bytes(UInt32(bitPattern: $0)) }, at: 128)
+        let flags = flags | prepared.flags
         // struct clone_args, version 1: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls,
         // set_tid, set_tid_size
-        let arguments = try parent.put(words: [flags, 0, 0, 0, UInt64(exitSignal), 0, 0, 0, tid, 1])
+        let arguments = try parent.put(
+            words: [flags, 0, 0, 0, UInt64(exitSignal), 0, 0, 0, tid, UInt64(prepared.pids.count)])
         let answer = try parent.remote.attempt(.clone3, [arguments, 80])
         if let errno = Kernel.errno(of: answer) {
             throw Self.creation(errno, child, .call("clone3", object: "PID \(child)", errno))
@@ -238,9 +271,15 @@ final class RestoreTree {
         try awaitStop(outer, child)
         let remote = try RemoteTask(task: outer, systemCallAddress: area.code)
         remote.wakeups = wakeups
+        if !isThread { try namespaces?.endFork(parent, child) }
         let stub = RestoreStub(tid: child, outer: outer, remote: remote, area: area)
         stub.memory = parent.memory
         return stub
+    }
+
+    private func threadPids(_ tid: Int32) -> (flags: UInt64, pids: [Int32]) {
+        let inner = contents.tasks.first { $0.tid == tid }?.innerTids ?? []
+        return (0, Array(inner.reversed()) + [tid])
     }
 
     private func candidates(_ parent: RestoreStub, _ threads: Bool) throws(EngineError) -> [Int32] {

@@ -19,6 +19,9 @@ public struct ImageContents: Sendable, Hashable {
     public var unixSockets: [UnixSocketRecord] = []
 
     public var terminals: [TerminalRecord] = []
+    /// Namespaces to create; owners and parents before what they own.
+    public var namespaces: [NamespaceRecord] = []
+    public var cgroups: [CgroupRecord] = []
 
     public init() {}
 
@@ -41,6 +44,8 @@ public struct ImageContents: Sendable, Hashable {
         case .socket(let value): sockets.append(value)
         case .systemV(let value): systemV.append(value)
         case .unixSocket(let value): unixSockets.append(value)
+        case .namespace(let value): namespaces.append(value)
+        case .cgroup(let value): cgroups.append(value)
         }
     }
 
@@ -62,6 +67,8 @@ public struct ImageContents: Sendable, Hashable {
         records += sockets.map { .socket($0) }
         records += systemV.map { .systemV($0) }
         records += unixSockets.map { .unixSocket($0) }
+        records += namespaces.map { .namespace($0) }
+        records += cgroups.map { .cgroup($0) }
         return records
     }
 
@@ -88,8 +95,15 @@ public struct ImageContents: Sendable, Hashable {
             let (rounded, overflow) = inode.sizeBytes.addingReportingOverflow(page - 1)
             if !overflow { spans[inode.number] = [0..<(rounded / page * page)] }
         }
+        for entry in fileEntries where entry.number != 0 {
+            let (rounded, overflow) = entry.sizeBytes.addingReportingOverflow(page - 1)
+            if !overflow { spans[entry.number] = [0..<(rounded / page * page)] }
+        }
         return spans
     }
+
+    /// What the image carries of file systems in memory.
+    public var fileEntries: [FileEntryValue] { namespaces.flatMap { $0.fileSystems.flatMap(\.entries) } }
 
     /// Whether one of the ascending `ranges` holds all of `wanted`.
     static func covers(_ ranges: [Range<UInt64>], _ wanted: Range<UInt64>) -> Bool {

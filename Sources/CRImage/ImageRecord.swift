@@ -18,6 +18,8 @@ public enum ImageRecord: Sendable, Hashable {
     case socket(SocketRecord)
     case systemV(SystemVRecord)
     case unixSocket(UnixSocketRecord)
+    case namespace(NamespaceRecord)
+    case cgroup(CgroupRecord)
 
     /// What a block holds, as its header says it.
     enum Tag: UInt32, CaseIterable {
@@ -29,6 +31,8 @@ public enum ImageRecord: Sendable, Hashable {
         case seccompFilter = 40
         case terminal = 26
         case unixSocket = 12
+        case namespace = 44
+        case cgroup = 45
         case metadataEnd = 64
         case pages = 65
         case trailer = 66
@@ -52,6 +56,8 @@ public enum ImageRecord: Sendable, Hashable {
         case .socket: .socket
         case .systemV: .systemV
         case .unixSocket: .unixSocket
+        case .namespace: .namespace
+        case .cgroup: .cgroup
         }
     }
 
@@ -78,6 +84,8 @@ public enum ImageRecord: Sendable, Hashable {
         case .socket(let value): try pass(value, &fields)
         case .systemV(let value): try pass(value, &fields)
         case .unixSocket(let value): try pass(value, &fields)
+        case .namespace(let value): try pass(value, &fields)
+        case .cgroup(let value): try pass(value, &fields)
         }
     }
 
@@ -126,6 +134,8 @@ public enum ImageRecord: Sendable, Hashable {
         case .socket: return .socket(try value(SocketRecord.self))
         case .systemV: return .systemV(try value(SystemVRecord.self))
         case .unixSocket: return .unixSocket(try value(UnixSocketRecord.self))
+        case .namespace: return .namespace(try value(NamespaceRecord.self))
+        case .cgroup: return .cgroup(try value(CgroupRecord.self))
         case .metadataEnd, .pages, .trailer: return nil
         }
     }

@@ -72,7 +72,7 @@ public enum Files {
 
     static func withPath(_ path: String, _ body: (UInt64) -> Int64) -> Int64 {
         // SAFETY: the bytes live through the call that `body` makes.
-        path.withCString { body(Kernel.number(UnsafeRawPointer($0))) }
+        Namespaces.reachable(path).withCString { body(Kernel.number(UnsafeRawPointer($0))) }
     }
 
     static let currentDirectory = Kernel.number(Int32(-100))

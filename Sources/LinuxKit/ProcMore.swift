@@ -22,6 +22,16 @@ public struct MountEntry: Sendable, Hashable {
     public var fileSystem: String
     public var source: String
     public var superOptions: String
+    /// `shared:1`, `master:2`, `propagate_from:3`, `unbindable`.
+    public var propagation: [String] = []
+
+    /// The number behind `shared:` or `master:`; 0 when it is not there.
+    public func group(_ kind: String) -> Int {
+        for field in propagation where field.hasPrefix(kind + ":") {
+            return Int(field.dropFirst(kind.utf8.count + 1)) ?? 0
+        }
+        return 0
+    }
 }
 
 /// One POSIX timer of `/proc/PID/timers`.
@@ -52,7 +62,8 @@ extension ProcParser {
                     id: id, parent: parent, device: device[0] << 32 | device[1], root: unescape(String(words[3])),
                     mountPoint: unescape(String(words[4])), options: String(words[5]),
                     fileSystem: String(words[dash + 1]), source: unescape(String(words[dash + 2])),
-                    superOptions: String(words[dash + 3])))
+                    superOptions: words[(dash + 3)...].joined(separator: " "),
+                    propagation: words[6..<dash].map(String.init)))
         }
         return mounts
     }

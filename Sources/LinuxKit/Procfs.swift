@@ -62,6 +62,11 @@ public enum Procfs {
         return try ProcParser.mounts(Files.text(of: path), file: path)
     }
 
+    /// The mounts that the engine sees, wherever it is.
+    public static func ownMounts() throws(LinuxError) -> [MountEntry] {
+        try ProcParser.mounts(Files.text(of: "/proc/self/mountinfo"))
+    }
+
     /// `/proc/PID/timers`; empty when the kernel lacks the file.
     public static func timers(_ process: Int32) throws(LinuxError) -> [PosixTimer] {
         let path = "/proc/\(process)/timers"

@@ -101,16 +101,21 @@ public enum Spawn {
 
     /// Forks a task that waits for ever, for the engine to take over; it dies with the calling thread.
     ///
-    /// - Parameter pids: PIDs to take, innermost namespace first; empty lets the kernel choose.
+    /// - Parameters:
+    ///   - pids: PIDs to take, innermost namespace first; empty lets the kernel choose.
+    ///   - sharesFiles: Whether it has the caller's descriptor table instead of a copy.
     /// - Throws: `LinuxError.call`: `EEXIST` when a PID is in use.
     public static func pausedTask(
-        namespaces: SpawnRequest.Namespaces = [], pids: [Int32] = [], exitSignal: Int32 = Signals.child
+        namespaces: SpawnRequest.Namespaces = [], pids: [Int32] = [], exitSignal: Int32 = Signals.child,
+        sharesFiles: Bool = false
     ) throws(LinuxError) -> SpawnedProcess {
         var pidfd: Int32 = -1
         // SAFETY: `pids` lives through the call; the child makes no use of any memory of Swift.
         let pid = pids.withUnsafeBufferPointer {
             crl_clone_paused(
-                namespaces.rawValue, exitSignal, $0.isEmpty ? nil : $0.baseAddress, $0.count, &pidfd)
+                // CLONE_FILES
+                namespaces.rawValue | (sharesFiles ? 0x400 : 0), exitSignal, $0.isEmpty ? nil : $0.baseAddress,
+                $0.count, &pidfd)
         }
         if pid < 0 { throw .call("clone3", object: "PIDs \(pids)", Errno(rawValue: -pid)) }
         return SpawnedProcess(pid: pid, pidfd: pidfd)

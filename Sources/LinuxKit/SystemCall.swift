@@ -139,7 +139,15 @@ public enum SystemCall: UInt64, Sendable {
     case init_module = 175
     case delete_module = 176
     case gettid = 186
+    case setxattr = 188
+    case lsetxattr = 189
+    case fsetxattr = 190
+    case getxattr = 191
+    case lgetxattr = 192
     case fgetxattr = 193
+    case listxattr = 194
+    case llistxattr = 195
+    case flistxattr = 196
     case futex = 202
     case sched_setaffinity = 203
     case sched_getaffinity = 204
@@ -222,6 +230,12 @@ public enum SystemCall: UInt64, Sendable {
     case rseq = 334
     case pidfd_send_signal = 424
     case io_uring_setup = 425
+    case open_tree = 428
+    case move_mount = 429
+    case fsopen = 430
+    case fsconfig = 431
+    case fsmount = 432
+    case fspick = 433
     case pidfd_open = 434
     case clone3 = 435
     case close_range = 436
@@ -229,6 +243,7 @@ public enum SystemCall: UInt64, Sendable {
     case pidfd_getfd = 438
     case process_madvise = 440
     case epoll_pwait2 = 441
+    case mount_setattr = 442
     case set_mempolicy_home_node = 450
     case cachestat = 451
     case map_shadow_stack = 453

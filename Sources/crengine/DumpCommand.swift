@@ -6,7 +6,7 @@ internal import LinuxKit
 enum DumpCommand {
     static func run(_ words: [String]) throws(Arguments.Failure) -> Int32 {
         let arguments = try Arguments(
-            words, valued: ["--pid", "-o", "--output", "--format"], flags: ["--leave-running"])
+            words, valued: ["--pid", "-o", "--output", "--format", "--external"], flags: ["--leave-running"])
         let isJSON = try arguments.isJSON()
         try arguments.noOperands()
         guard let pid = try arguments.number("--pid") else { throw Arguments.Failure(message: "dump needs --pid N") }
@@ -15,6 +15,7 @@ enum DumpCommand {
             throw Arguments.Failure(message: "--format json and -o - would both write to standard output")
         }
         var options = DumpOptions(pid: pid, engineVersion: CrlabVersion.current)
+        options.externals = try externals(arguments)
         options.leaveRunning = arguments.flags.contains("--leave-running")
         do throws(EngineError) {
             let report = try dump(options, to: path)
@@ -27,6 +28,20 @@ enum DumpCommand {
         } catch {
             return Output.failure(error, isJSON: isJSON)
         }
+    }
+
+    /// `--external mnt[/dev]:NAME`; without a name the mount point itself is it.
+    private static func externals(_ arguments: Arguments) throws(Arguments.Failure) -> [String: String] {
+        var externals: [String: String] = [:]
+        for text in arguments.values["--external"] ?? [] {
+            guard let end = text.lastIndex(of: "]"), let start = text.firstIndex(of: "["), start < end else {
+                throw Arguments.Failure(message: "--external takes mnt[MOUNTPOINT]:NAME, not '\(text)'")
+            }
+            let name = text[text.index(after: end)...].drop { $0 == ":" || $0 == "=" }
+            let inside = text[text.index(after: start)..<end]
+            externals[String(text[...end])] = String(name.isEmpty ? inside : name)
+        }
+        return externals
     }
 
     private static func dump(_ options: DumpOptions, to path: String) throws(EngineError) -> DumpReport {

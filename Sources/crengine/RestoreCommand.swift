@@ -9,13 +9,22 @@ enum RestoreCommand {
 
     static func run(_ words: [String], checksOnly: Bool) throws(Arguments.Failure) -> Int32 {
         let arguments = try Arguments(
-            words, valued: ["-i", "--input", "--force", "--format"], flags: ["--detach", "--new-pid-namespace"])
+            words, valued: ["-i", "--input", "--force", "--format", "--root", "--external"],
+            flags: ["--detach", "--new-pid-namespace"])
         let isJSON = try arguments.isJSON()
         try arguments.noOperands()
         let path = arguments.value("-i") ?? arguments.value("--input") ?? "-"
         var options = RestoreOptions()
         options.detach = arguments.flags.contains("--detach")
         options.newPidNamespace = arguments.flags.contains("--new-pid-namespace")
+        options.root = arguments.value("--root")
+        for text in arguments.values["--external"] ?? [] {
+            let parts = text.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, parts[1].hasPrefix("/") else {
+                throw Arguments.Failure(message: "--external takes NAME=PATH with an absolute path, not '\(text)'")
+            }
+            options.externals[String(parts[0])] = String(parts[1])
+        }
         options.forced = Set(arguments.values["--force"] ?? [])
         for reason in options.forced where Reason(rawValue: reason) == nil {
             throw Arguments.Failure(message: "--force takes a reason such as cpu.xstate-missing, not '\(reason)'")

@@ -42,6 +42,14 @@ public struct ProcessRecord: ImageValue {
     /// `/proc/PID/oom_score_adj`.
     public var oomScoreAdjustment: Int32 = 0
     public var state = ProcessStateValue()
+    /// Numbers of the ``NamespaceRecord`` that it is in, at most one of each kind; the engine's own have none.
+    public var namespaces: [UInt32] = []
+    /// Numbers of the namespaces that its children will be in where they differ: PID, time.
+    public var childNamespaces: [UInt32] = []
+    /// Its PIDs in the PID namespaces below the root process's, outermost first.
+    public var innerPids: [Int32] = []
+    /// Numbers of the ``CgroupRecord`` that it is in, one for each hierarchy.
+    public var cgroups: [UInt32] = []
 
     public init() {}
 
@@ -69,6 +77,10 @@ public struct ProcessRecord: ImageValue {
         try fields.flag("isSubreaper", &isSubreaper)
         try fields.number("oomScoreAdjustment", &oomScoreAdjustment)
         try state.transfer(&fields)
+        try fields.numbers("namespaces", &namespaces)
+        try fields.numbers("childNamespaces", &childNamespaces)
+        try fields.numbers("innerPids", &innerPids)
+        try fields.numbers("cgroups", &cgroups)
     }
 }
 

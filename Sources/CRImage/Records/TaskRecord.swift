@@ -34,6 +34,8 @@ public struct TaskRecord: ImageValue {
     public var fileTable: UInt32 = 0
     /// Number of a ``FileSystemRecord`` of its own; 0 when it has the one of its process.
     public var fileSystem: UInt32 = 0
+    /// Its TIDs in the PID namespaces below the root process's, outermost first.
+    public var innerTids: [Int32] = []
 
     public init() {}
 
@@ -59,6 +61,7 @@ public struct TaskRecord: ImageValue {
         try state.transfer(&fields)
         try fields.number("fileTable", &fileTable)
         try fields.number("fileSystem", &fileSystem)
+        try fields.numbers("innerTids", &innerTids)
     }
 }
 

@@ -1,0 +1,83 @@
+internal import CRImage
+internal import LinuxKit
+
+/// Cgroups met so far.
+struct CgroupBook {
+    /// `hierarchy:path` to the record's number.
+    var numbers: [String: UInt32] = [:]
+    var engine: [CgroupMembership] = []
+    /// Where the engine sees each hierarchy.
+    var mounts: [CgroupMount] = []
+}
+
+extension DumpCollector {
+    /// Files that say how a cgroup limits its tasks; those that are not there or cannot be written are left out.
+    private static let limits: Set<String> = [
+        "cpu.max", "cpu.weight", "cpu.idle", "cpuset.cpus", "cpuset.mems", "memory.max", "memory.high", "memory.low",
+        "memory.min", "memory.swap.max", "pids.max", "io.max", "io.weight", "cgroup.max.depth",
+        "cgroup.max.descendants", "cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us", "memory.limit_in_bytes",
+        "memory.soft_limit_in_bytes", "notify_on_release", "memory.swappiness", "net_prio.ifpriomap",
+        "net_cls.classid", "memory.oom.group",
+    ]
+
+    func collectCgroups(_ process: FrozenTree.Process, _ record: inout ProcessRecord) throws(EngineError) {
+        let pid = process.pid
+        let memberships = try EngineError.wrap("read its cgroups", task: pid) { () throws(LinuxError) in
+            try Cgroups.memberships(of: pid)
+        }
+        if cgroupBook.engine.isEmpty {
+            cgroupBook.engine = (try? Cgroups.memberships(of: Int32(Kernel.attempt(.getpid)))) ?? []
+            cgroupBook.mounts = (try? Cgroups.mounts()) ?? []
+        }
+        for membership in memberships {
+            let key = "\(membership.hierarchy):\(membership.path)"
+            if cgroupBook.numbers[key] == nil {
+                var cgroup = CgroupRecord()
+                cgroup.number = newNumber()
+                cgroup.hierarchy = membership.hierarchy
+                cgroup.path = membership.path
+                if let folder = Cgroups.folder(membership, cgroupBook.mounts) { settings(&cgroup, folder) }
+                cgroupBook.numbers[key] = cgroup.number
+                contents.cgroups.append(cgroup)
+            }
+            if let number = cgroupBook.numbers[key] { record.cgroups.append(number) }
+        }
+    }
+
+    private func settings(_ cgroup: inout CgroupRecord, _ folder: String) {
+        if cgroup.path == "/" { return }
+        cgroup.isCreated = true
+        if let type = try? Files.text(of: folder + "/cgroup.type") { cgroup.isThreaded = type.hasPrefix("threaded") }
+        for name in ((try? Files.names(in: folder)) ?? []).sorted() where Self.limits.contains(name) {
+            guard let value = try? Files.contents(of: "\(folder)/\(name)") else { continue }
+            var setting = SettingValue()
+            setting.name = name
+            setting.value = value
+            cgroup.settings.append(setting)
+        }
+    }
+
+    /// Which cgroup each hierarchy of a cgroup namespace shows as its root.
+    func collectCgroupRoots(_ record: inout NamespaceRecord, _ pid: Int32) throws(EngineError) {
+        let (outside, inside) = try EngineError.wrap("read its cgroups", task: pid) { () throws(LinuxError) in
+            let outside = try Cgroups.memberships(of: pid)
+            let visit = try Namespaces.Visit(pid, Namespaces.Flag.cgroup)
+            defer { visit.end() }
+            return (outside, try Cgroups.memberships(of: pid))
+        }
+        for membership in outside {
+            guard let seen = inside.first(where: { $0.hierarchy == membership.hierarchy }) else { continue }
+            var root = membership.path
+            if seen.path != "/" {
+                guard !seen.path.hasPrefix("/.."), root.hasSuffix(seen.path) else {
+                    throw refuse(pid, "cgroup \(membership.path)", "it lies outside the root of its cgroup namespace")
+                }
+                root = String(root.dropLast(seen.path.utf8.count))
+            }
+            var setting = SettingValue()
+            setting.name = membership.hierarchy
+            setting.value = Array((root.isEmpty ? "/" : root).utf8)
+            record.settings.append(setting)
+        }
+    }
+}
