@@ -4,7 +4,8 @@ internal import CRImage
 ///
 /// A session can only be inherited or founded. So a child that is still in the session its parent was born in is forked
 /// before the parent founds its own. Who is in a session that its parent was never in lost the parent it was born to:
-/// a passing task in that session forks it and ends, and the kernel gives it to the nearest ancestor that adopts.
+/// a passing task in that session forks it and ends, and the kernel gives it to the nearest ancestor that adopts. They end
+/// when all are forked, the youngest first: until then everybody who was ever above a process still is.
 struct RelationPlan: Hashable {
     enum Step: Hashable {
         /// A PID that is no process of the image is a passing task's; a negative one stands for any that is free.
@@ -56,6 +57,10 @@ private struct RelationPlanner {
     /// Sessions that passing tasks have founded, with the groups of the same number.
     private var rebuilt: Set<Int32> = []
     private var lastPassing: Int32 = 0
+    /// Who forks whom.
+    private var creators: [Int32: Int32] = [:]
+    /// Passing tasks, with whom their children come to.
+    private var passing: [(task: Int32, target: Int32)] = []
 
     init(_ contents: ImageContents) throws(EngineError) {
         processes = contents.processes
@@ -109,6 +114,10 @@ private struct RelationPlanner {
                 throw refusal(stray, "session \(stray.session)", "the process that founded its session is not above it")
             }
         }
+        for (task, target) in passing.reversed() {
+            guard let creator = creators[task] else { continue }
+            steps += [.adopt(target, true), .end(task, by: creator), .adopt(target, false)]
+        }
         try groups()
     }
 
@@ -138,15 +147,23 @@ private struct RelationPlanner {
 
     private mutating func fork(_ child: ProcessRecord, from parent: Int32, in session: Int32) {
         steps.append(.fork(parent: parent, child: child.pid))
+        creators[child.pid] = parent
         queue.append((child, session))
     }
 
+    private mutating func forkPassing(_ task: Int32, from creator: Int32, for target: Int32) {
+        steps.append(.fork(parent: creator, child: task))
+        creators[task] = creator
+        passing.append((task, target))
+    }
+
+    /// Who is above a process now.
     private func ancestors(of pid: Int32) -> [Int32] {
         var line: [Int32] = []
-        var next = records[pid]?.parent ?? 0
-        while next != 0 {
-            line.append(next)
-            next = records[next]?.parent ?? 0
+        var next = creators[pid]
+        while let creator = next {
+            line.append(creator)
+            next = creators[creator]
         }
         return line
     }
@@ -158,49 +175,37 @@ private struct RelationPlanner {
             throw refusal(
                 member, "process \(member.pid)", "it has lost its parent, and shares tables or memory with another")
         }
-        if records[session] != nil {
-            try forkThroughPassing(members, from: session, session)
-            return
+        if session == rootSession || outside.contains(session) {
+            throw refusal(first, "session \(session)", "neither its founder is in the tree, nor was its parent in it")
         }
-        if outside.contains(session) {
-            throw refusal(first, "session \(session)", "its session belongs to others, and its parent was never in it")
+        guard !founded.contains(session) else {
+            try forkThroughPassing(members, from: session)
+            return
         }
         // The founder is gone. A passing task takes its place below the lowest of the parents.
         let lowest = members.map(\.parent).max { ancestors(of: $0).count < ancestors(of: $1).count } ?? first.parent
-        steps.append(.adopt(lowest, true))
-        steps.append(.fork(parent: lowest, child: session))
+        forkPassing(session, from: lowest, for: lowest)
         steps.append(.newSession(session))
         founded.insert(session)
         rebuilt.insert(session)
         for member in members where member.parent == lowest { fork(member, from: session, in: session) }
-        let others = members.filter { $0.parent != lowest }
-        if !others.isEmpty {
-            steps.append(.adopt(lowest, false))
-            try forkThroughPassing(others, from: session, lowest)
-            steps.append(.adopt(lowest, true))
-        }
-        steps.append(.end(session, by: lowest))
-        steps.append(.adopt(lowest, false))
+        try forkThroughPassing(members.filter { $0.parent != lowest }, from: session)
     }
 
-    /// - Parameter place: The process whose ancestors the passing tasks' children can come to.
     private mutating func forkThroughPassing(
-        _ members: [ProcessRecord], from founder: Int32, _ place: Int32
+        _ members: [ProcessRecord], from founder: Int32
     ) throws(EngineError) {
-        let above = Set(ancestors(of: place))
+        let above = Set(ancestors(of: founder))
         for parent in Set(members.map(\.parent)).sorted() {
             let own = members.filter { $0.parent == parent }
             guard above.contains(parent) else {
                 throw refusal(
-                    own[0], "session \(own[0].session)", "its parent \(parent) is not above the founder of its session")
+                    own[0], "session \(founder)", "its parent \(parent) is not above the founder of its session")
             }
             lastPassing -= 1
-            let passing = lastPassing
-            steps.append(.adopt(parent, true))
-            steps.append(.fork(parent: founder, child: passing))
-            for member in own { fork(member, from: passing, in: birth[member.pid] ?? 0) }
-            steps.append(.end(passing, by: founder))
-            steps.append(.adopt(parent, false))
+            forkPassing(lastPassing, from: founder, for: parent)
+            let task = lastPassing
+            for member in own { fork(member, from: task, in: founder) }
         }
     }
 

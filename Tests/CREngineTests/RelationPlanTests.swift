@@ -74,7 +74,7 @@ struct RelationPlanTests {
             testDescription: "a session whose founder is gone is founded by a passing task",
             contents: tree((5, 0, 5, 5), (7, 5, 6, 6)),
             steps: [
-                .newSession(5), .adopt(5, true), .fork(parent: 5, child: 6), .newSession(6), .fork(parent: 6, child: 7),
+                .newSession(5), .fork(parent: 5, child: 6), .newSession(6), .fork(parent: 6, child: 7), .adopt(5, true),
                 .end(6, by: 5), .adopt(5, false),
             ]),
         RelationCase(
@@ -89,8 +89,8 @@ struct RelationPlanTests {
             testDescription: "a child of a session leader that was forked before, in a session that is gone",
             contents: tree((5, 0, 5, 5), (7, 5, 7, 7), (8, 7, 6, 6)),
             steps: [
-                .newSession(5), .adopt(5, true), .fork(parent: 5, child: 6), .newSession(6), .fork(parent: 6, child: 7),
-                .end(6, by: 5), .adopt(5, false), .fork(parent: 7, child: 8), .newSession(7),
+                .newSession(5), .fork(parent: 5, child: 6), .newSession(6), .fork(parent: 6, child: 7),
+                .fork(parent: 7, child: 8), .newSession(7), .adopt(5, true), .end(6, by: 5), .adopt(5, false),
             ]),
         RelationCase(
             testDescription: "the founder of a group has gone to another",
