@@ -124,6 +124,13 @@ extension DumpCollector {
             value.kind = .anonymous  // mmap(2) of /dev/zero is how anonymous memory was made before MAP_ANONYMOUS.
             return value
         }
+        if status.kind == .socket, mapping.name.hasPrefix("socket:") {
+            value.kind = mapping.isShared ? .sharedFile : .privateFile
+            value.fileOffset = mapping.fileOffset
+            if mapping.flags.contains("mw") { value.flags.insert(.mayWrite) }
+            value.inode = packetRing(mapping.inode, name: mapping.name, of: pid, range)
+            return value
+        }
         guard status.kind == .regular else { throw refuse(pid, range, "it maps something that is no regular file") }
         value.kind = mapping.isShared ? .sharedFile : .privateFile
         if mapping.name.hasPrefix("[anon_shmem:") { value.name = String(mapping.name.dropFirst(12).dropLast()) }

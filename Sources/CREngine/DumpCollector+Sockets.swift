@@ -54,6 +54,8 @@ extension DumpCollector {
         switch record.domain {
         case 1: collectUnixSocket(known, record, inode: status.inode)
         case 2, 10: try collectInetSocket(known, record, inode: status.inode)
+        case 16: try collectNetlinkSocket(known, record)
+        case 17: try collectPacketSocket(known, record, inode: status.inode)
         default:
             throw refuse(process, object, "sockets of family \(record.domain) are not carried by this version")
         }

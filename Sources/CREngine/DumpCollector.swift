@@ -53,6 +53,8 @@ final class DumpCollector {
     var locks: [LockKey: Int] = [:]
     /// Names that the dump gave to files; see `removeNames()`.
     var temporaryNames: [String] = []
+    /// Mapped rings, by the inode number of the socket.
+    var packetRings: [UInt64: (number: UInt32, process: Int32, object: String)] = [:]
     /// In the order of `contents.unixSockets`.
     var unixSockets: [(inode: UInt64, socket: KnownSocket, type: UInt32)] = []
     /// The engine's own duplicates of descriptors that travel in messages.
@@ -166,6 +168,7 @@ final class DumpCollector {
             try collect(process)
         }
         try collectUnixSockets()
+        try resolvePacketRings()
         try collectTerminals()
         try collectSystemV()
         try resolveEpolls()

@@ -90,6 +90,9 @@ final class RestoreFiles {
         for space in contents.addressSpaces { try openMapped(space) }
         for pipe in contents.pipes { try create(pipe) }
         try sockets.open { (fd, object) throws(LinuxError) in try lift(fd, object) }
+        for inode in contents.inodes where inode.kind == .packetRing {
+            inodes[inode.number] = sockets.descriptors[UInt32(truncatingIfNeeded: inode.device)]
+        }
         try terminals.create { (fd, object) throws(LinuxError) in try lift(fd, object) }
         for file in contents.openFiles {
             if file.kind == .socket {
@@ -194,7 +197,7 @@ final class RestoreFiles {
             }
         }
         for number in wanted {
-            guard let inode = inodeRecords[number], !inode.kind.hasContent else { continue }
+            guard let inode = inodeRecords[number], !inode.kind.hasContent, inode.kind != .packetRing else { continue }
             if inodes[number] != nil, !writable.contains(number) || writableInodes.contains(number) { continue }
             let isWritable = writable.contains(number)
             inodes[number] = try EngineError.wrap("open the mapped file \(inode.path)") { () throws(LinuxError) in
@@ -203,7 +206,9 @@ final class RestoreFiles {
             if isWritable { writableInodes.insert(number) }
         }
         for vma in space.vmas where vma.kind == .sharedFile && !vma.flags.contains(.mayWrite) {
-            guard readers[vma.inode] == nil, let fd = inodes[vma.inode] else { continue }
+            guard readers[vma.inode] == nil, let fd = inodes[vma.inode],
+                inodeRecords[vma.inode]?.kind != .packetRing
+            else { continue }
             readers[vma.inode] = try EngineError.wrap("open the mapped file for reading") { () throws(LinuxError) in
                 try lift(try RestoreCalls.open("/proc/self/fd/\(fd)", rawFlags: 0), "a mapped file")
             }

@@ -40,9 +40,11 @@ struct RestorePreflight {
             notes.append("forced past: \(refusal.message)")
         }
         refusals = []
+        try socketNames()
+        if !options.newPidNamespace { try identifiers() }
     }
 
-    private mutating func refuse(
+    mutating func refuse(
         _ reason: Reason, task: Int32? = nil, object: String = "", _ message: String, _ differences: [String] = []
     ) {
         refusals.append(
@@ -224,7 +226,7 @@ struct RestorePreflight {
             case .regular, .directory, .fifo, .device, .symbolicLink, .socketName:
                 if inode.isRemoved, inode.otherName.isEmpty { checkAncestor(of: inode.path) } else { checkFile(inode) }
             case .deleted: checkAncestor(of: inode.path)
-            case .memfd, .sharedMemory, .systemVSegment: break
+            case .memfd, .sharedMemory, .systemVSegment, .packetRing: break
             }
         }
         for path in Set(contents.terminals.map(\.masterPath)).sorted() {
@@ -232,6 +234,7 @@ struct RestorePreflight {
                 refuse(.filesystemMissing, object: path, "terminals cannot be created here", [path])
             }
         }
+        socketFolders()
         for system in contents.fileSystems {
             if system.workingDirectoryFile == 0 { checkFolder(system.workingDirectory, of: "the working directory") }
             if system.root != "/" { checkFolder(system.root, of: "the root directory") }
@@ -252,7 +255,7 @@ struct RestorePreflight {
         checkFolder(folder, of: "the deleted file \(path)")
     }
 
-    private mutating func checkFolder(_ path: String, of what: String) {
+    mutating func checkFolder(_ path: String, of what: String) {
         guard let status = try? Files.plainStatus(of: path), status.kind == .directory else {
             refuse(.filesystemMissing, object: path, "the folder of \(what) is not here", [path])
             return

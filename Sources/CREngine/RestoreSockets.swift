@@ -27,6 +27,8 @@ final class RestoreSockets {
             switch record.domain {
             case 1: continue
             case 2, 10: fd = try openInet(record)
+            case 16: fd = try openNetlink(record)
+            case 17: fd = try openPacket(record)
             default: throw .image(describe(record), why: "sockets of its family cannot be restored")
             }
             descriptors[record.number] = try EngineError.wrap("keep \(describe(record))") { () throws(LinuxError) in
@@ -83,6 +85,8 @@ final class RestoreSockets {
             notes.append("owner and mode of \(describe(record)) could not be set")
         }
     }
+
+    func note(_ text: String) { notes.append(text) }
 
     func describe(_ record: SocketRecord) -> String { "socket \(record.number)" }
 }

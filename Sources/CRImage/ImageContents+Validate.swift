@@ -165,9 +165,9 @@ extension ImageContents {
             else { throw .inconsistent(record: "inode \(inode.number)", why: "its size is no number of huge pages") }
         }
         for inode in inodes {
+            let nameless: [InodeKind] = [.memfd, .sharedMemory, .systemVSegment, .packetRing]
             guard
-                inode.kind == .memfd || inode.kind == .sharedMemory || inode.kind == .systemVSegment
-                    || inode.path.utf8.first == UInt8(ascii: "/")
+                nameless.contains(inode.kind) || inode.path.utf8.first == UInt8(ascii: "/")
             else {
                 throw .inconsistent(record: "inode \(inode.number)", why: "its path is not absolute")
             }

@@ -20,6 +20,25 @@ extension ImageContents {
             }
         }
         try unixSocketsFit()
+        let families = Dictionary(sockets.map { ($0.number, $0.domain) }, uniquingKeysWith: { first, _ in first })
+        var described: Set<UInt32> = []
+        for (number, domain) in netlinkSockets.map({ ($0.socket, UInt32(16)) }) + packetSockets.map({ ($0.socket, 17) })
+        {
+            guard families[number] == domain, described.insert(number).inserted else {
+                throw .inconsistent(record: "socket \(number)", why: "it is described twice, or of another family")
+            }
+        }
+        for socket in sockets where (socket.domain == 16 || socket.domain == 17) && !described.contains(socket.number) {
+            throw .inconsistent(record: "socket \(socket.number)", why: "it is not described")
+        }
+        for inode in inodes where inode.kind == .packetRing {
+            guard let number = UInt32(exactly: inode.device), families[number] == 17 else {
+                throw .inconsistent(record: "inode \(inode.number)", why: "its socket is not there, or has no rings")
+            }
+        }
+        for membership in packetSockets.flatMap(\.memberships) where membership.address.count > 32 {
+            throw .inconsistent(record: "packet socket", why: "an address has \(membership.address.count) bytes")
+        }
     }
 
     private func unixSocketsFit() throws(ImageError) {

@@ -17,6 +17,8 @@ public struct ImageContents: Sendable, Hashable {
     public var sockets: [SocketRecord] = []
     public var systemV: [SystemVRecord] = []
     public var unixSockets: [UnixSocketRecord] = []
+    public var netlinkSockets: [NetlinkSocketRecord] = []
+    public var packetSockets: [PacketSocketRecord] = []
 
     public var terminals: [TerminalRecord] = []
     /// Namespaces to create; owners and parents before what they own.
@@ -46,6 +48,8 @@ public struct ImageContents: Sendable, Hashable {
         case .unixSocket(let value): unixSockets.append(value)
         case .namespace(let value): namespaces.append(value)
         case .cgroup(let value): cgroups.append(value)
+        case .netlinkSocket(let value): netlinkSockets.append(value)
+        case .packetSocket(let value): packetSockets.append(value)
         }
     }
 
@@ -69,6 +73,8 @@ public struct ImageContents: Sendable, Hashable {
         records += unixSockets.map { .unixSocket($0) }
         records += namespaces.map { .namespace($0) }
         records += cgroups.map { .cgroup($0) }
+        records += netlinkSockets.map { .netlinkSocket($0) }
+        records += packetSockets.map { .packetSocket($0) }
         return records
     }
 

@@ -20,6 +20,8 @@ public enum ImageRecord: Sendable, Hashable {
     case unixSocket(UnixSocketRecord)
     case namespace(NamespaceRecord)
     case cgroup(CgroupRecord)
+    case netlinkSocket(NetlinkSocketRecord)
+    case packetSocket(PacketSocketRecord)
 
     /// What a block holds, as its header says it.
     enum Tag: UInt32, CaseIterable {
@@ -33,6 +35,8 @@ public enum ImageRecord: Sendable, Hashable {
         case unixSocket = 12
         case namespace = 44
         case cgroup = 45
+        case netlinkSocket = 14
+        case packetSocket = 15
         case metadataEnd = 64
         case pages = 65
         case trailer = 66
@@ -58,6 +62,8 @@ public enum ImageRecord: Sendable, Hashable {
         case .unixSocket: .unixSocket
         case .namespace: .namespace
         case .cgroup: .cgroup
+        case .netlinkSocket: .netlinkSocket
+        case .packetSocket: .packetSocket
         }
     }
 
@@ -86,6 +92,8 @@ public enum ImageRecord: Sendable, Hashable {
         case .unixSocket(let value): try pass(value, &fields)
         case .namespace(let value): try pass(value, &fields)
         case .cgroup(let value): try pass(value, &fields)
+        case .netlinkSocket(let value): try pass(value, &fields)
+        case .packetSocket(let value): try pass(value, &fields)
         }
     }
 
@@ -136,6 +144,8 @@ public enum ImageRecord: Sendable, Hashable {
         case .unixSocket: return .unixSocket(try value(UnixSocketRecord.self))
         case .namespace: return .namespace(try value(NamespaceRecord.self))
         case .cgroup: return .cgroup(try value(CgroupRecord.self))
+        case .netlinkSocket: return .netlinkSocket(try value(NetlinkSocketRecord.self))
+        case .packetSocket: return .packetSocket(try value(PacketSocketRecord.self))
         case .metadataEnd, .pages, .trailer: return nil
         }
     }

@@ -26,6 +26,21 @@ extension SocketCalls {
         return (bytes, Int(length))
     }
 
+    /// How many bytes an option would have; for options that say so when they are given no room.
+    public static func optionBytes(_ fd: Int32, _ level: Int32, _ name: Int32) throws(LinuxError) -> Int {
+        var length: UInt32 = 0
+        // SAFETY: the kernel is given no room and writes the length only.
+        let answer = withUnsafeMutablePointer(to: &length) {
+            Kernel.attempt(
+                .getsockopt, Kernel.number(fd), Kernel.number(level), Kernel.number(name), 0,
+                Kernel.number(UnsafeRawPointer($0)))
+        }
+        if let errno = Kernel.errno(of: answer) {
+            throw .call("getsockopt", object: "fd \(fd), level \(level), option \(name)", errno)
+        }
+        return Int(min(length, 1 << 20))
+    }
+
     /// SO_ATTACH_FILTER with `struct sock_filter`s of 8 bytes each.
     public static func attach(filter: [UInt8], to fd: Int32) throws(LinuxError) {
         guard filter.count % 8 == 0, filter.count / 8 <= 4096 else {
@@ -40,6 +55,16 @@ extension SocketCalls {
             } catch { failure = error }
         }
         if let failure { throw failure }
+    }
+
+    /// Whether the memory that a socket shares with its owner (the rings of AF_PACKET) holds zeros only.
+    public static func mappingIsZero(_ fd: Int32, byteCount: Int) throws(LinuxError) -> Bool {
+        // PROT_READ, MAP_SHARED
+        let address = try Kernel.call(.mmap, 0, Kernel.number(byteCount), 1, 1, Kernel.number(fd), 0, on: "fd \(fd)")
+        defer { _ = Kernel.attempt(.munmap, address, Kernel.number(byteCount)) }
+        // SAFETY: the kernel has just mapped that many bytes there; they are unmapped after the last look.
+        let bytes = UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: UInt(address)), count: byteCount)
+        return bytes.allSatisfy { $0 == 0 }
     }
 
     /// sendmsg(2), the whole message at once.

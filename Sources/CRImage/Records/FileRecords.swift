@@ -15,6 +15,8 @@ public enum InodeKind: UInt32, Sendable, Hashable {
     case sharedMemory = 7
     /// The memory of a System V segment; content in page runs.
     case systemVSegment = 16
+    /// The rings of an AF_PACKET socket, mapped; `device` is the number of its ``SocketRecord``.
+    case packetRing = 17
     /// A symbolic link itself, open with O_PATH.
     case symbolicLink = 20
     /// A socket's name, open with O_PATH.
