@@ -16,6 +16,8 @@ public struct DumpOptions: Sendable {
     public var externals: [String: String] = [:]
     /// How long one task may take to stop.
     public var stopSeconds = 10.0
+    /// What happens to TCP connections.
+    public var tcp = TCPConnections.keep
 
     public init(pid: Int32, engineVersion: String) {
         self.pid = pid
@@ -34,6 +36,8 @@ public struct DumpReport: Sendable, Hashable {
     /// Phase to duration: `freeze`, `collect`, `pages`, `end`, and `frozen`, the time from the first task's stop until
     /// all ran again or were gone.
     public var milliseconds: [String: Double]
+    /// What the image or this host could not keep, one sentence each.
+    public var notes: [String] = []
 }
 
 /// Dumps task trees.
@@ -69,7 +73,8 @@ public enum Dump {
         let fingerprint = try text(of: Host.fingerprint(runtimes: ["native": options.engineVersion]))
 
         let tree = FrozenTree(wakeups: wakeups, stopSeconds: options.stopSeconds)
-        let collector = DumpCollector(tree: tree, wakeups: wakeups)
+        let collector = DumpCollector(
+            tree: tree, wakeups: wakeups, tcp: options.tcp, keepsRunning: options.leaveRunning)
         var clock = PhaseClock()
         do throws(EngineError) {
             defer { collector.close() }

@@ -61,10 +61,4 @@ extension DumpCollector {
         }
         return record.number
     }
-
-    func collectInetSocket(
-        _ socket: KnownSocket, _ record: SocketRecord, inode: UInt64
-    ) throws(EngineError) {
-        throw refuse(socket.process, socket.object, "Internet sockets are not carried by this version")
-    }
 }

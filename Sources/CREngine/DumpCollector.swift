@@ -59,6 +59,12 @@ final class DumpCollector {
     var unixSockets: [(inode: UInt64, socket: KnownSocket, type: UInt32)] = []
     /// The engine's own duplicates of descriptors that travel in messages.
     var inFlight: [Int32] = []
+    let network: DumpNetwork
+    /// sk_shutdown by socket, as far as it was asked for: by family and protocol.
+    var shutdowns: [Int32: [UInt64: UInt32]] = [:]
+    var multicastGroups: [InetProbes.Group]?
+    /// Whether the workload goes on after the dump: then nothing may be taken from it.
+    let keepsRunning: Bool
     var epolls: [(file: Int, process: Int32, fd: Int32, targets: [DescriptorInfo.EpollTarget])] = []
     /// Where each process sees `/`.
     var roots: [Int32: String] = [:]
@@ -105,8 +111,10 @@ final class DumpCollector {
         var isNamed = false
     }
 
-    init(tree: FrozenTree, wakeups: UInt64) {
+    init(tree: FrozenTree, wakeups: UInt64, tcp: TCPConnections = .keep, keepsRunning: Bool = false) {
         self.tree = tree
+        self.keepsRunning = keepsRunning
+        network = DumpNetwork(tcp)
         self.wakeups = wakeups
     }
 
@@ -132,6 +140,7 @@ final class DumpCollector {
         terminalCopies = []
         for content in contentFiles { Files.close(content.fd) }
         contentFiles = []
+        network.release()
         for socket in sockets.values { Files.close(socket.copy) }
         sockets = [:]
         for fd in inFlight { Files.close(fd) }
@@ -174,6 +183,7 @@ final class DumpCollector {
         try resolveEpolls()
         try resolveWatches()
         try collectPipes()
+        try network.collect(&contents)
     }
 
     /// What the kernel said of a task when it was first asked.

@@ -102,7 +102,7 @@ final class RestoreSession {
         notes += preflight.notes
         let plan = try RelationPlan(contents)
         end("check")
-        let files = RestoreFiles(contents)
+        let files = RestoreFiles(contents, tcp: options.tcp)
         defer { files.close() }
         let namespaces = RestoreNamespaces(contents, options)
         defer { namespaces.leave() }
@@ -385,6 +385,7 @@ final class RestoreSession {
         for record in live { sharers[record.addressSpace, default: 0] += 1 }
         for record in live { try arm(tree, record, contents) }
         try files.arm { tree.outer($0) }
+        files.activateConnections()
         if let first = tree.namespaceInit {
             try RestoreInit.start(first, root: contents.header.root, detach: options.detach)
         }

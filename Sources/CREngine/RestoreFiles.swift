@@ -34,10 +34,10 @@ final class RestoreFiles {
     let systemV: RestoreSystemV
     private var temporary: [Int32] = []
 
-    init(_ contents: ImageContents) {
+    init(_ contents: ImageContents, tcp: TCPConnections = .keep) {
         self.contents = contents
         systemV = RestoreSystemV(contents)
-        sockets = RestoreSockets(contents)
+        sockets = RestoreSockets(contents, tcp: tcp)
         terminals = RestoreTerminals(contents)
         let wanted = contents.fileTables.flatMap { $0.entries.map(\.fd) }
         let watched = contents.openFiles.flatMap { $0.epollTargets.map(\.fd) }
@@ -52,6 +52,7 @@ final class RestoreFiles {
     func close(but kept: Set<Int32> = []) {
         systemV.undo()
         sockets.close()
+        sockets.inet.abandon()
         for fd in mine + temporary where !kept.contains(fd) { Files.close(fd) }
         mine = mine.filter { kept.contains($0) }
         temporary = []
@@ -305,6 +306,14 @@ final class RestoreFiles {
         for file in contents.openFiles where file.kind == .socket {
             if let fd = sockets.descriptors[file.socket] { openFiles[file.number] = fd }
         }
+    }
+
+    /// Brings connections back to life.
+    ///
+    /// - Precondition: Nothing can fail any more, and no task runs yet.
+    func activateConnections() {
+        sockets.inet.activate(sockets.descriptors)
+        notes += sockets.inet.notes
     }
 
     /// Gives sockets what must wait until they are connected and filled.

@@ -12,6 +12,8 @@ public struct RestoreOptions: Sendable {
     public var externals: [String: String] = [:]
     /// Blocked signals that end the restore early.
     public var wakeups: UInt64 = 0
+    /// What happens to TCP connections that the image holds.
+    public var tcp = TCPConnections.keep
 
     public init() {}
 }

@@ -12,9 +12,11 @@ final class RestoreSockets {
     private var unix: RestoreUnixSockets?
     let contents: ImageContents
     let records: [UInt32: SocketRecord]
+    let inet: RestoreInet
 
-    init(_ contents: ImageContents) {
+    init(_ contents: ImageContents, tcp: TCPConnections = .keep) {
         self.contents = contents
+        inet = RestoreInet(contents, tcp)
         records = Dictionary(contents.sockets.map { ($0.number, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
@@ -22,23 +24,20 @@ final class RestoreSockets {
     ///
     /// - Parameter lift: Moves a new descriptor above the workload's and keeps it until the restore ends.
     func open(_ lift: (Int32, String) throws(LinuxError) -> Int32) throws(EngineError) {
+        try inet.lock()
         for record in contents.sockets {
             let fd: Int32
             switch record.domain {
             case 1: continue
-            case 2, 10: fd = try openInet(record)
             case 16: fd = try openNetlink(record)
             case 17: fd = try openPacket(record)
+            case 2, 10: fd = try inet.open(record)
             default: throw .image(describe(record), why: "sockets of its family cannot be restored")
             }
             descriptors[record.number] = try EngineError.wrap("keep \(describe(record))") { () throws(LinuxError) in
                 try lift(fd, describe(record))
             }
         }
-    }
-
-    private func openInet(_ record: SocketRecord) throws(EngineError) -> Int32 {
-        throw .image(describe(record), why: "Internet sockets cannot be restored")
     }
 
     /// Makes what only a task can make: UNIX sockets, which remember who made them.

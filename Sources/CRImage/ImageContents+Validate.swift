@@ -11,6 +11,7 @@ extension ImageContents {
         try systemVFits()
         try socketsFit()
         try handlesFit()
+        try inetSocketsFit()
     }
 
     private func unique(_ numbers: [UInt32], _ seen: inout Set<UInt32>, _ record: String) throws(ImageError) {

@@ -24,6 +24,7 @@ public struct ImageContents: Sendable, Hashable {
     /// Namespaces to create; owners and parents before what they own.
     public var namespaces: [NamespaceRecord] = []
     public var cgroups: [CgroupRecord] = []
+    public var inetSockets: [InetSocketRecord] = []
 
     public init() {}
 
@@ -50,6 +51,7 @@ public struct ImageContents: Sendable, Hashable {
         case .cgroup(let value): cgroups.append(value)
         case .netlinkSocket(let value): netlinkSockets.append(value)
         case .packetSocket(let value): packetSockets.append(value)
+        case .inetSocket(let value): inetSockets.append(value)
         }
     }
 
@@ -75,6 +77,7 @@ public struct ImageContents: Sendable, Hashable {
         records += cgroups.map { .cgroup($0) }
         records += netlinkSockets.map { .netlinkSocket($0) }
         records += packetSockets.map { .packetSocket($0) }
+        records += inetSockets.map { .inetSocket($0) }
         return records
     }
 

@@ -22,6 +22,7 @@ public enum ImageRecord: Sendable, Hashable {
     case cgroup(CgroupRecord)
     case netlinkSocket(NetlinkSocketRecord)
     case packetSocket(PacketSocketRecord)
+    case inetSocket(InetSocketRecord)
 
     /// What a block holds, as its header says it.
     enum Tag: UInt32, CaseIterable {
@@ -37,6 +38,7 @@ public enum ImageRecord: Sendable, Hashable {
         case cgroup = 45
         case netlinkSocket = 14
         case packetSocket = 15
+        case inetSocket = 13
         case metadataEnd = 64
         case pages = 65
         case trailer = 66
@@ -64,6 +66,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .cgroup: .cgroup
         case .netlinkSocket: .netlinkSocket
         case .packetSocket: .packetSocket
+        case .inetSocket: .inetSocket
         }
     }
 
@@ -94,6 +97,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .cgroup(let value): try pass(value, &fields)
         case .netlinkSocket(let value): try pass(value, &fields)
         case .packetSocket(let value): try pass(value, &fields)
+        case .inetSocket(let value): try pass(value, &fields)
         }
     }
 
@@ -146,6 +150,7 @@ public enum ImageRecord: Sendable, Hashable {
         case .cgroup: return .cgroup(try value(CgroupRecord.self))
         case .netlinkSocket: return .netlinkSocket(try value(NetlinkSocketRecord.self))
         case .packetSocket: return .packetSocket(try value(PacketSocketRecord.self))
+        case .inetSocket: return .inetSocket(try value(InetSocketRecord.self))
         case .metadataEnd, .pages, .trailer: return nil
         }
     }

@@ -106,6 +106,33 @@ public struct NetlinkSocket: Sendable {
         }
     }
 
+    /// Asks for a list.
+    ///
+    /// - Returns: What follows `struct nlmsghdr` in each message of the answer.
+    public func dump(_ message: NetlinkMessage, _ object: String) throws(LinuxError) -> [[UInt8]] {
+        var kernel: [UInt8] = [16, 0]
+        kernel += [UInt8](repeating: 0, count: 10)
+        try SocketCalls.send(fd, message.bytes[...], to: kernel)
+        var found: [[UInt8]] = []
+        while true {
+            let answer = try SocketCalls.receive(fd, capacity: 1 << 16, flags: 0)
+            if answer.isEmpty { throw .malformed(object, why: "the list ends early") }
+            var offset = 0
+            while offset + 16 <= answer.count {
+                let length = Int(word(answer, offset))
+                guard length >= 16, offset + length <= answer.count else { break }
+                switch UInt16(answer[offset + 4]) | UInt16(answer[offset + 5]) << 8 {
+                case 3: return found  // NLMSG_DONE
+                case 2 where length >= 20:
+                    let error = Int32(bitPattern: word(answer, offset + 16))
+                    throw .call("netlink", object: object, Errno(rawValue: -error))
+                default: found.append(Array(answer[(offset + 16)..<(offset + length)]))
+                }
+                offset += (length + 3) & ~3
+            }
+        }
+    }
+
     private func word(_ bytes: [UInt8], _ offset: Int) -> UInt32 {
         (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << UInt32(8 * $1) }
     }

@@ -1,3 +1,5 @@
+internal import CREngine
+
 /// What stands on the command line behind a command's name.
 ///
 /// The package's argument parser needs Foundation, which a fully static executable cannot carry; this knows long options
@@ -58,6 +60,15 @@ struct Arguments {
             throw Failure(message: "\(name) takes a positive number, not '\(text)'")
         }
         return number
+    }
+
+    /// `--tcp keep|close`.
+    func tcp() throws(Failure) -> TCPConnections {
+        guard let text = value("--tcp") else { return .keep }
+        guard let mode = TCPConnections(rawValue: text) else {
+            throw Failure(message: "--tcp takes keep or close, not '\(text)'")
+        }
+        return mode
     }
 
     /// `--format table|json`.

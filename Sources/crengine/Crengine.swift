@@ -6,9 +6,9 @@ enum Crengine {
     static let help = """
         usage: crengine COMMAND [OPTIONS]
 
-          dump --pid N [--leave-running] [-o FILE|-]
+          dump --pid N [--leave-running] [--tcp keep|close] [-o FILE|-]
               Writes an image of the process N and its descendants, and ends them.
-          restore [-i FILE|-] [--detach] [--new-pid-namespace] [--force REASON]…
+          restore [-i FILE|-] [--detach] [--tcp keep|close] [--new-pid-namespace] [--force REASON]…
               Brings an image back; waits for its root process and exits with its status.
           check [-i FILE|-] [--force REASON]…
               Says whether this host can take an image, and creates nothing.

@@ -6,7 +6,7 @@ internal import LinuxKit
 enum DumpCommand {
     static func run(_ words: [String]) throws(Arguments.Failure) -> Int32 {
         let arguments = try Arguments(
-            words, valued: ["--pid", "-o", "--output", "--format", "--external"], flags: ["--leave-running"])
+            words, valued: ["--pid", "-o", "--output", "--format", "--tcp", "--external"], flags: ["--leave-running"])
         let isJSON = try arguments.isJSON()
         try arguments.noOperands()
         guard let pid = try arguments.number("--pid") else { throw Arguments.Failure(message: "dump needs --pid N") }
@@ -16,9 +16,11 @@ enum DumpCommand {
         }
         var options = DumpOptions(pid: pid, engineVersion: CrlabVersion.current)
         options.externals = try externals(arguments)
+        options.tcp = try arguments.tcp()
         options.leaveRunning = arguments.flags.contains("--leave-running")
         do throws(EngineError) {
             let report = try dump(options, to: path)
+            for note in report.notes { Output.note(note) }
             if isJSON {
                 Output.line(document(report).serialized())
             } else {
@@ -103,6 +105,7 @@ enum DumpCommand {
             "ok": .bool(true), "pid": .integer(Int64(report.pid)), "tasks": .integer(Int64(report.tasks)),
             "pages": .integer(Int64(report.pages)), "imageBytes": .unsigned(report.imageBytes),
             "milliseconds": .object(report.milliseconds.mapValues { .number($0) }),
+            "notes": .array(report.notes.map { .string($0) }),
         ])
     }
 }

@@ -9,12 +9,13 @@ enum RestoreCommand {
 
     static func run(_ words: [String], checksOnly: Bool) throws(Arguments.Failure) -> Int32 {
         let arguments = try Arguments(
-            words, valued: ["-i", "--input", "--force", "--format", "--root", "--external"],
+            words, valued: ["-i", "--input", "--force", "--format", "--tcp", "--root", "--external"],
             flags: ["--detach", "--new-pid-namespace"])
         let isJSON = try arguments.isJSON()
         try arguments.noOperands()
         let path = arguments.value("-i") ?? arguments.value("--input") ?? "-"
         var options = RestoreOptions()
+        options.tcp = try arguments.tcp()
         options.detach = arguments.flags.contains("--detach")
         options.newPidNamespace = arguments.flags.contains("--new-pid-namespace")
         options.root = arguments.value("--root")

@@ -1,0 +1,143 @@
+internal import CRImage
+internal import LinuxKit
+
+/// What happens to TCP connections.
+public enum TCPConnections: String, Sendable, CaseIterable {
+    /// They go on after the restore: nothing is lost and nobody is told.
+    case keep
+    /// The peers see them closed, and so does the restored workload.
+    case close
+}
+
+/// The TCP connections of a tree that is being dumped.
+///
+/// From ``collect(_:)`` until ``release()`` or ``hold()`` a packet lock of this process keeps everything away from them:
+/// what the kernel acknowledged after its queue was read would be lost. The kernel takes that lock away when the engine
+/// is killed (from 5.12 on). A socket is in repair mode only while it is read.
+final class DumpNetwork {
+    /// A connection of the tree.
+    struct Member {
+        var socket: KnownSocket
+        /// Position in `ImageContents.inetSockets`.
+        var index: Int
+        var local: InetAddress
+        var peer: InetAddress
+        /// SO_REUSEADDR, which repair mode takes away.
+        var reuse: Int32
+    }
+
+    let mode: TCPConnections
+    private(set) var members: [Member] = []
+    private(set) var listeners: [PacketLock.Listener] = []
+    /// What the image or the host could not do, one sentence each.
+    private(set) var notes: [String] = []
+    /// Name of the lock that stays until the restore; empty for none.
+    private(set) var lockName = ""
+    private var owner: NetlinkSocket?
+    private var isLocked = false
+    private var isStaying = false
+    private var isHeld = false
+
+    init(_ mode: TCPConnections) { self.mode = mode }
+
+    func add(_ member: Member) { members.append(member) }
+    func add(_ listener: PacketLock.Listener) { listeners.append(listener) }
+    func note(_ text: String) { notes.append(text) }
+
+    private var connections: [PacketLock.Connection] {
+        members.map {
+            PacketLock.Connection(
+                local: $0.local.host, localPort: $0.local.port, peer: $0.peer.host, peerPort: $0.peer.port)
+        }
+    }
+
+    /// Keeps packets away from the connections, then reads them.
+    func collect(_ contents: inout ImageContents) throws(EngineError) {
+        guard mode == .keep, !members.isEmpty || !listeners.isEmpty else { return }
+        lockName = PacketLock.name(
+            pid: Int32(Kernel.attempt(.getpid)), nanoseconds: MonotonicClock.nanoseconds(of: 0))
+        if !members.isEmpty {
+            do throws(LinuxError) {
+                owner = try PacketLock.install(passingName, connections, [], owned: true)
+                isLocked = true
+                if owner == nil {
+                    notes.append(
+                        "this kernel cannot bind a packet lock to a process: if the engine is killed, "
+                            + "'nft delete table inet \(passingName)' gives the connections free")
+                }
+            } catch {
+                notes.append(
+                    "no packet lock (\(error.errno.map { "\($0)" } ?? error.description)): a peer that sends while the "
+                        + "workload is gone ends its connection; keep its packets away")
+                lockName = ""
+            }
+        }
+        for member in members {
+            let fd = member.socket.copy
+            do throws(LinuxError) {
+                try ConnectionReader.enterRepair(fd)
+                defer { ConnectionReader.leaveRepair(fd, reuse: member.reuse) }
+                let info = try ConnectionReader.Info(fd)
+                // It may have moved on since it was classified: the peer's end of stream, a reset.
+                guard let state = info.recordState, state.isConnection || state == .synSent else {
+                    contents.inetSockets[member.index].state = .idle
+                    contents.inetSockets[member.index].peer = []
+                    contents.inetSockets[member.index].shutdown = 3
+                    contents.inetSockets[member.index].stream.receiveQueue = try ConnectionReader.received(fd)
+                    continue
+                }
+                contents.inetSockets[member.index].state = state
+                contents.inetSockets[member.index].stream = try ConnectionReader.read(fd, info, state: state)
+            } catch {
+                throw .system(error, task: member.socket.process, doing: "read the connection of \(member.socket.object)")
+            }
+        }
+        for index in contents.inetSockets.indices where contents.inetSockets[index].state != .idle {
+            contents.inetSockets[index].lock = lockName
+        }
+    }
+
+    /// Makes the lock outlive the engine and lets the sockets be closed without a word to their peers.
+    ///
+    /// - Precondition: The image is whole; the workload is killed right after.
+    func hold() throws(EngineError) {
+        guard mode == .keep else { return }
+        if !lockName.isEmpty {
+            do throws(LinuxError) {
+                _ = try PacketLock.install(lockName, connections, listeners, owned: false)
+                isStaying = true
+            } catch {
+                // The connections were locked a moment ago; without any, ports that answer RST are no loss of state.
+                if isLocked {
+                    throw .system(error, task: nil, doing: "keep the packet lock \(lockName)")
+                }
+            }
+        }
+        for member in members {
+            try EngineError.wrap("silence the connection of \(member.socket.object)", task: member.socket.process) {
+                () throws(LinuxError) in try ConnectionReader.enterRepair(member.socket.copy)
+            }
+        }
+        isHeld = true
+    }
+
+    /// Puts everything back as it was, unless ``hold()`` was called: then there is nothing to go back to.
+    func release() {
+        if !isHeld {
+            for member in members { ConnectionReader.leaveRepair(member.socket.copy, reuse: member.reuse) }
+            if isStaying { _ = try? PacketLock.remove(lockName) }
+        }
+        isStaying = false
+        unlock()
+        if !isHeld { members = [] }
+    }
+
+    private func unlock() {
+        if let owner { owner.close() } else if isLocked { _ = try? PacketLock.remove(passingName) }
+        owner = nil
+        isLocked = false
+    }
+
+    /// Of the lock that only this dump needs.
+    private var passingName: String { lockName + "-dump" }
+}
