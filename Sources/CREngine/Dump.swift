@@ -96,12 +96,15 @@ public enum Dump {
             try commit()
             // From here on there is no way back: the image is whole.
             if options.leaveRunning {
+                collector.network.release()
                 tree.release()
             } else {
+                try collector.network.hold()
                 collector.disownChildren()
                 try tree.kill()
             }
             clock.end("end")
+            report.notes = collector.network.notes
             report.milliseconds = clock.phases
             report.milliseconds["frozen"] = clock.phases.values.reduce(0, +)
             return report

@@ -46,7 +46,8 @@ enum InetOptions {
         var list: [Option] = []
         if domain == 10 { list += ipv6 }
         // An IPv6 socket carries IPv4 too; only raw ones do not.
-        if domain == 2 || type != 3 { list += ip }
+        if domain == 2 || type != 3 { list += ip + (type == 1 ? [] : multicast) }
+        if domain == 10, type != 1 { list += multicast6 }
         switch (type, number) {
         case (1, _): list += tcp
         case (2, 17): list += udp
@@ -72,16 +73,22 @@ enum InetOptions {
         Option(levelIP, 10), Option(levelIP, 11), Option(levelIP, 12), Option(levelIP, 13),  // MTU_DISCOVER, RECVERR, RECVTTL, RECVTOS
         Option(levelIP, 18), Option(levelIP, 20), Option(levelIP, 21),  // PASSSEC, RECVORIGDSTADDR, MINTTL
         Option(levelIP, 23), Option(levelIP, 25), Option(levelIP, 26),  // CHECKSUM, RECVFRAGSIZE, RECVERR_RFC4884
-        Option(levelIP, 32), Option(levelIP, 33), Option(levelIP, 34),  // MULTICAST_IF, _TTL, _LOOP
-        Option(levelIP, 49), Option(levelIP, 50),  // MULTICAST_ALL, UNICAST_IF
+        Option(levelIP, 50),  // UNICAST_IF
+    ]
+
+    /// MULTICAST_IF, _TTL, _LOOP, _ALL, which a stream can show and not set.
+    private static let multicast: [Option] = [
+        Option(levelIP, 32), Option(levelIP, 33), Option(levelIP, 34), Option(levelIP, 49),
+    ]
+    private static let multicast6: [Option] = [
+        Option(levelIPv6, 17), Option(levelIPv6, 18), Option(levelIPv6, 19), Option(levelIPv6, 29),
     ]
 
     private static let ipv6: [Option] = [
         Option(levelIPv6, 26, 4, .early), Option(levelIPv6, freebind6, 4, .early),  // V6ONLY
         Option(levelIPv6, 75, 4, .early), Option(levelIPv6, 72, 4, .early),  // TRANSPARENT, ADDR_PREFERENCES
         Option(levelIPv6, 33), Option(levelIPv6, 11), Option(levelIPv6, 70),  // FLOWINFO_SEND, FLOWINFO, AUTOFLOWLABEL
-        Option(levelIPv6, 16), Option(levelIPv6, 17), Option(levelIPv6, 18), Option(levelIPv6, 19),  // hops, multicast
-        Option(levelIPv6, 29), Option(levelIPv6, 30), Option(levelIPv6, 31),
+        Option(levelIPv6, 16), Option(levelIPv6, 30), Option(levelIPv6, 31),  // UNICAST_HOPS, …
         Option(levelIPv6, 23), Option(levelIPv6, 25), Option(levelIPv6, 62),  // MTU_DISCOVER, RECVERR, DONTFRAG
         Option(levelIPv6, 49), Option(levelIPv6, 51), Option(levelIPv6, 53), Option(levelIPv6, 56),  // RECVPKTINFO, …
         Option(levelIPv6, 58), Option(levelIPv6, 60), Option(levelIPv6, 66), Option(levelIPv6, 67),
