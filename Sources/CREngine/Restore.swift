@@ -385,10 +385,10 @@ final class RestoreSession {
         for record in live { sharers[record.addressSpace, default: 0] += 1 }
         for record in live { try arm(tree, record, contents) }
         try files.arm { tree.outer($0) }
-        files.activateConnections()
         if let first = tree.namespaceInit {
             try RestoreInit.start(first, root: contents.header.root, detach: options.detach)
         }
+        files.activateConnections()
         files.systemV.commit()
         files.removeOtherNames()
         files.close(but: files.inotifies.union(files.watchedInodes))
