@@ -90,15 +90,10 @@ struct UnixQueue {
 
     /// How many of `count` bytes come before those that carry descriptors.
     private func firstCarrier(_ start: Int, _ count: Int) throws(LinuxError) -> Int {
-        var low = 0
-        var high = count - 1
-        while low < high {
-            let middle = (low + high) / 2
-            let files = try message(at: start + middle, room: 1)?.files ?? []
-            for file in files { Files.close(file) }
-            if files.isEmpty { low = middle + 1 } else { high = middle }
-        }
-        return low
+        guard let position = Int32(exactly: start) else { throw .malformed("its queue", why: "it is too long") }
+        try SocketCalls.setNumber(fd, 1, Self.peekOffset, position)
+        let split = try SocketCalls.border(fd, count: count, flags: Self.flags)
+        return split < count ? split : 0
     }
 
     /// - Returns: `nil` at the end of the queue.

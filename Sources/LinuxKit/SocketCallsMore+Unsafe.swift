@@ -57,6 +57,36 @@ extension SocketCalls {
         if let failure { throw failure }
     }
 
+    /// Where in a stream the bytes start that were sent together with the last of the next `count` bytes.
+    ///
+    /// The kernel copies what was sent together as a whole, and stops where it meets memory that it cannot write. So room
+    /// for all bytes but the last one shows where the last piece starts.
+    ///
+    /// - Parameter flags: MSG_PEEK among them.
+    /// - Returns: How many bytes come before that piece.
+    public static func border(_ fd: Int32, count: Int, flags: Int32) throws(LinuxError) -> Int {
+        guard count > 1 else { return 0 }
+        var bytes = [UInt8](repeating: 0, count: count - 1)
+        // SAFETY: struct msghdr with two struct iovec: memory of its length, and one byte at an address in the first page,
+        // which nobody can map, so that the kernel fails to write there.
+        let answer = bytes.withUnsafeMutableBytes { buffer in
+            let vectors = [Kernel.number(buffer.baseAddress), UInt64(count - 1), 8, 1]
+            return vectors.withUnsafeBytes { vectors in
+                var header = [UInt64](repeating: 0, count: 7)
+                header[2] = Kernel.number(vectors.baseAddress)
+                header[3] = 2
+                return header.withUnsafeMutableBytes {
+                    Kernel.attempt(.recvmsg, Kernel.number(fd), Kernel.number($0.baseAddress), Kernel.number(flags))
+                }
+            }
+        }
+        if let errno = Kernel.errno(of: answer) {
+            if errno == .fault { return 0 }
+            throw .call("recvmsg", object: "fd \(fd)", errno)
+        }
+        return Int(answer)
+    }
+
     /// Whether the memory that a socket shares with its owner (the rings of AF_PACKET) holds zeros only.
     public static func mappingIsZero(_ fd: Int32, byteCount: Int) throws(LinuxError) -> Bool {
         // PROT_READ, MAP_SHARED

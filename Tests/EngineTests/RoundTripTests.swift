@@ -35,7 +35,9 @@ extension EngineTests {
             }
         }
 
-        @Test("an object beyond those of the workloads", arguments: ["signalfd"])
+        @Test(
+            "an object beyond those of the workloads",
+            arguments: ["signalfd", "socketpair", "unix-listener", "netlink"])
         func object(_ kind: String) throws {
             let running = try RunningWorkload(Workload(holding: kind))
             defer { running.finish() }
