@@ -18,6 +18,11 @@ struct RemoteBatch {
         entries.append(Entry(call: call, arguments: arguments, doing: doing))
     }
 
+    /// Adds a call that must succeed, with its arguments in an array.
+    mutating func add(_ call: SystemCall, _ arguments: [UInt64], doing: @escaping () -> String) {
+        entries.append(Entry(call: call, arguments: arguments, doing: doing))
+    }
+
     /// Adds a call that may fail.
     ///
     /// - Returns: The index of its answer.

@@ -36,6 +36,11 @@ public final class RemoteTask {
     /// Where many calls can be made in one stop; `nil` makes each in stops of its own.
     var bench: RemoteBench?
 
+    /// Calls that were put off, to be made in one stop.
+    private var waiting = RemoteBatch()
+    /// TIDs, as the engine sees them, of the tasks that calls in a batch have created, in order.
+    private(set) var created: [Int32] = []
+
     private var scratchIsLent = false
     /// What ``openBench()`` has mapped: scratch memory, code and table.
     private var benchMapping: RemoteMemory.Range?
@@ -63,6 +68,11 @@ public final class RemoteTask {
 
     /// Makes one call and returns the kernel's raw answer.
     public func attempt(_ call: SystemCall, _ arguments: [UInt64]) throws(EngineError) -> Int64 {
+        try flush()
+        return try settled(call, arguments)
+    }
+
+    private func settled(_ call: SystemCall, _ arguments: [UInt64]) throws(EngineError) -> Int64 {
         // A stop request that was already on its way makes a call return a restart code without effect; the second
         // time nothing is pending any more.
         for _ in 0..<16 {
@@ -80,6 +90,27 @@ public final class RemoteTask {
         return UInt64(bitPattern: answer)
     }
 
+    /// Puts off a call that must succeed; it is made before any other of this task, and before its memory is read.
+    func later(_ call: SystemCall, _ arguments: [UInt64], doing: @escaping () -> String) throws(EngineError) {
+        guard let bench else {
+            let answer = try attempt(call, arguments)
+            if let errno = Kernel.errno(of: answer) {
+                throw .remote(call: call.name, task: task, errno, doing: doing())
+            }
+            return
+        }
+        waiting.add(call, arguments, doing: doing)
+        if waiting.count == bench.capacity { try flush() }
+    }
+
+    /// Makes the calls that were put off.
+    func flush() throws(EngineError) {
+        if waiting.count == 0 { return }
+        let batch = waiting
+        waiting = RemoteBatch()
+        try run(batch)
+    }
+
     /// Makes many calls one after the other, in one stop where the task has a place for that.
     ///
     /// All of them are made, whatever they answer. Calls that must succeed throw after the last one.
@@ -87,6 +118,8 @@ public final class RemoteTask {
     /// - Returns: The raw answers, in the order of the batch.
     @discardableResult
     func run(_ batch: RemoteBatch) throws(EngineError) -> [Int64] {
+        try flush()
+        created = []
         var answers: [Int64] = []
         answers.reserveCapacity(batch.entries.count)
         var rest = batch.entries[...]
@@ -96,7 +129,7 @@ public final class RemoteTask {
             if let bench, piece.count > 1 {
                 answers += try run(piece, on: bench)
             } else {
-                for entry in piece { answers.append(try attempt(entry.call, entry.arguments)) }
+                for entry in piece { answers.append(try settled(entry.call, entry.arguments)) }
             }
         }
         for (entry, answer) in zip(batch.entries, answers) {
@@ -125,12 +158,14 @@ public final class RemoteTask {
         try EngineError.wrap("end a series of calls", task: task) { () throws(LinuxError) in
             try Ptrace.setSignalMask(task, ~0)
         }
-        let table = try read(at: bench.table, count: entries.count * RemoteBench.entryBytes)
+        let table = try EngineError.wrap("read the answers", task: task) { () throws(LinuxError) in
+            try RemoteMemory.read(task, at: bench.table, count: entries.count * RemoteBench.entryBytes)
+        }
         var answers: [Int64] = []
         answers.reserveCapacity(entries.count)
         for (index, entry) in entries.enumerated() {
             var answer = Int64(bitPattern: table.word(at: index * RemoteBench.entryBytes + 56))
-            if RestartCode(rawValue: answer) != nil { answer = try attempt(entry.call, entry.arguments) }
+            if RestartCode(rawValue: answer) != nil { answer = try settled(entry.call, entry.arguments) }
             answers.append(answer)
         }
         return answers
@@ -151,6 +186,13 @@ public final class RemoteTask {
                 // Somebody else's SIGTRAP, which came while it was let through.
                 deferredSignals.append(Signals.trap)
             case .stopped(let signal, event: 0, _): deferSignal(signal)
+            case .stopped(_, event: 1...3, _):
+                // PTRACE_EVENT_FORK, VFORK, CLONE
+                created.append(
+                    Int32(
+                        truncatingIfNeeded: try EngineError.wrap("ask for a new task", task: task) {
+                            () throws(LinuxError) in try Ptrace.eventMessage(task)
+                        }))
             case .stopped, .continued: continue
             case .exited, .killed: throw .derailed(task: task, "it ended during the engine's calls")
             }
@@ -205,6 +247,7 @@ public final class RemoteTask {
     /// - Postcondition: The task stands in PTRACE_EVENT_STOP with its own registers and mask; it may be detached,
     ///   killed, or taken over again.
     public func park() throws(EngineError) {
+        try flush()
         if let range = scratch, !scratchIsLent, range.start != benchMapping?.start {
             scratch = nil
             _ = try attempt(.munmap, [range.start, UInt64(range.count)])
@@ -251,6 +294,7 @@ public final class RemoteTask {
     /// - Parameter registers: Stand at the `syscall` instruction, with number and arguments in place.
     /// - Returns: The kernel's answer, mostly a ``RestartCode``.
     public func begin(_ registers: Registers) throws(EngineError) -> Int64 {
+        try flush()
         var registers = registers
         registers.origRax = .max
         let call = SystemCall(rawValue: registers.rax) ?? .restart_syscall
@@ -329,7 +373,8 @@ public final class RemoteTask {
 
     /// Reads the task's memory.
     public func read(at address: UInt64, count: Int) throws(EngineError) -> [UInt8] {
-        try EngineError.wrap("read memory", task: task) { () throws(LinuxError) in
+        try flush()
+        return try EngineError.wrap("read memory", task: task) { () throws(LinuxError) in
             try RemoteMemory.read(task, at: address, count: count)
         }
     }

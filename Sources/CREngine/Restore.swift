@@ -311,8 +311,9 @@ final class RestoreSession {
         try process.setLimits()
         for index in tasks.indices { try tasks[index].queueSignals() }
         try RestoreSeccomp(tasks.map { ($0.stub, $0.record) }, contents).install()
+        let own = try StubRights(of: stub)
         for index in tasks.indices {
-            try tasks[index].dropRights { id, isGroup in tree.inside(id, record.pid, isGroup: isGroup) }
+            try tasks[index].dropRights(from: own) { id, isGroup in tree.inside(id, record.pid, isGroup: isGroup) }
         }
         if let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace }) {
             try setDumpable(stub, space)
@@ -349,7 +350,7 @@ final class RestoreSession {
         } else {
             try stub.call(
                 .munmap,
-                [tree.area.start, keepsVdso ? 4096 + RestoreStub.Area.dataBytes : RestoreStub.Area.sizeBytes],
+                [tree.area.start, keepsVdso ? RestoreStub.Area.pagesBytes : RestoreStub.Area.sizeBytes],
                 doing: "unmap the engine's pages")
         }
         if let task = sleeps[record.pid] { try RestoreSleep(stub: stub, record: task).begin() }

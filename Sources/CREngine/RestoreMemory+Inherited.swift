@@ -32,13 +32,14 @@ extension RestoreMemory {
         for range in filled.subtracting(inherited).ranges {
             for part in kept.parts(of: range, inside: true) {
                 // MADV_DONTNEED
-                try stub.call(
+                try stub.later(
                     .madvise, [part.lowerBound, part.upperBound - part.lowerBound, 4],
                     doing: "forget 0x\(String(part.lowerBound, radix: 16)) of the parent")
             }
         }
         if let home, home != parent.vdsoHome { try moveSpecials(from: stub.area.parking, to: home) }
         if !hasSameMarks(as: parent.space) { try setMarks() }
+        try stub.flush()
     }
 
     /// Unmaps what the parent has and this space has not.
@@ -55,7 +56,7 @@ extension RestoreMemory {
         var run: Range<UInt64>?
         func flush() throws(EngineError) {
             guard let run else { return }
-            try stub.call(
+            try stub.later(
                 .munmap, [run.lowerBound, run.upperBound - run.lowerBound], doing: "unmap what is the parent's alone")
         }
         for range in gone.ranges {
@@ -78,7 +79,7 @@ extension RestoreMemory {
             if piece.range.lowerBound > position { try map(vma, position..<piece.range.lowerBound) }
             position = piece.range.upperBound
             if parents[piece.parent].protection != vma.protection {
-                try stub.call(
+                try stub.later(
                     .mprotect,
                     [piece.range.lowerBound, piece.range.upperBound - piece.range.lowerBound, UInt64(vma.protection)],
                     doing: "protect 0x\(String(vma.start, radix: 16))")

@@ -39,17 +39,18 @@ struct RestoreMemory {
 
     mutating func build() throws(EngineError) {
         if let first = specials.first { try moveSpecials(from: first.start, to: stub.area.parking) }
-        try stub.call(.munmap, [0, stub.area.start], doing: "unmap the stub's memory")
-        try stub.call(
+        try stub.later(.munmap, [0, stub.area.start], doing: "unmap the stub's memory")
+        try stub.later(
             .munmap, [stub.area.end, Self.userEnd - stub.area.end], doing: "unmap the stub's memory")
         // Pages that were small shall not come back huge.
-        if avoidsHugePages { try stub.call(.prctl, [41, 1, 0, 0, 0], doing: "disable huge pages") }
+        if avoidsHugePages { try stub.later(.prctl, [41, 1, 0, 0, 0], doing: "disable huge pages") }
         for vma in space.vmas {
             try map(vma, vma.start..<vma.end)
             try advise(vma)
         }
         if let home = vdsoHome { try moveSpecials(from: stub.area.parking, to: home) }
         try setMarks()
+        try stub.flush()
     }
 
     /// Where this kernel's vDSO and its data belong; `nil` where they stay parked.
@@ -68,13 +69,12 @@ struct RestoreMemory {
 
     private func move(_ from: UInt64, _ count: UInt64, to target: UInt64) throws(EngineError) {
         // MREMAP_MAYMOVE|MREMAP_FIXED
-        try stub.call(.mremap, [from, count, count, 3, target], doing: "move the kernel's vDSO")
+        try stub.later(.mremap, [from, count, count, 3, target], doing: "move the kernel's vDSO")
     }
 
     /// Maps a part of a VMA.
     mutating func map(_ vma: VMAValue, _ range: Range<UInt64>) throws(EngineError) {
         let length = range.upperBound - range.lowerBound
-        let place = "map 0x\(String(range.lowerBound, radix: 16))-0x\(String(range.upperBound, radix: 16))"
         var flags = Self.fixedNoReplace
         var fd = UInt64.max
         switch vma.kind {
@@ -100,16 +100,13 @@ struct RestoreMemory {
         }
         if vma.flags.contains(.growsDown) { flags |= 0x100 }
         if vma.flags.contains(.noReserve) { flags |= 0x4000 }
-        let address = try stub.call(
+        // Every kernel that has clone3 takes MAP_FIXED_NOREPLACE: another address is an error.
+        try stub.later(
             .mmap,
             [
                 range.lowerBound, length, UInt64(vma.protection), flags, fd,
                 vma.fileOffset &+ (range.lowerBound - vma.start),
-            ], doing: place)
-        // Kernels before 4.17 take the address as a hint.
-        guard address == range.lowerBound else {
-            throw .derailed(task: stub.tid, "\(place): the kernel took another address")
-        }
+            ], doing: "map 0x\(String(range.lowerBound, radix: 16))-0x\(String(range.upperBound, radix: 16))")
     }
 
     /// Puts the marks of madvise(2) on a mapped VMA, and its name.

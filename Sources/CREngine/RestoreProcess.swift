@@ -55,15 +55,16 @@ struct RestoreProcess {
             guard let source = files.openFiles[entry.openFile] else { continue }
             let number = UInt64(entry.fd)
             if number > next { try closeRange(next, number - 1) }
-            try stub.call(
+            try stub.later(
                 .dup3, [UInt64(source), number, entry.closeOnExec ? 0o2000000 : 0], doing: "set up fd \(number)")
             next = number + 1
         }
         try closeRange(next, UInt64(UInt32.max))
+        try stub.flush()
     }
 
     private func closeRange(_ first: UInt64, _ last: UInt64) throws(EngineError) {
-        try stub.call(.close_range, [first, last, 0], doing: "close the engine's descriptors")
+        try stub.later(.close_range, [first, last, 0], doing: "close the engine's descriptors")
     }
 
     /// Signal actions; what the stub has from the engine goes too.
@@ -76,17 +77,18 @@ struct RestoreProcess {
         }
         let inherited = status.caughtSignals | status.ignoredSignals
         // The default action of SIGCHLD is to ignore it: setting it throws away the ones that stubs have left behind.
-        let flush = try stub.put(words: [0, 0, 0, 0])
-        try stub.call(.rt_sigaction, [UInt64(Signals.child), flush, 0, 8], doing: "flush SIGCHLD")
+        let flush = try stub.hold(words: [0, 0, 0, 0])
+        try stub.later(.rt_sigaction, [UInt64(Signals.child), flush, 0, 8], doing: "flush SIGCHLD")
         for (index, action) in table.actions.enumerated() {
             let signal = Int32(index + 1)
             if signal == Signals.kill || signal == Signals.stop { continue }
             let isDefault = action == SignalActionValue()
             if isDefault, inherited & Signals.mask([signal]) == 0 { continue }
-            let words = try stub.put(words: [action.handler, action.flags, action.restorer, action.mask])
-            try stub.call(
+            let words = try stub.hold(words: [action.handler, action.flags, action.restorer, action.mask])
+            try stub.later(
                 .rt_sigaction, [UInt64(signal), words, 0, 8], doing: "set the action of \(Signals.name(signal))")
         }
+        try stub.flush()
     }
 
     /// Limits, adoption of orphans, out-of-memory score: set from outside.

@@ -6,14 +6,24 @@ final class RestoreStub {
     /// Where the engine's own pages lie in every stub: free in the engine and in every address space of the image.
     struct Area {
         var start: UInt64
-        /// Code, then argument pages.
+        /// Code, then argument pages, pages for the arguments of calls that wait, and the table of those calls.
         static let dataBytes: UInt64 = 7 * 4096
+        static let heldBytes: UInt64 = 4 * 4096
+        static let tableBytes: UInt64 = 3 * 4096
+        /// All of that.
+        static let pagesBytes: UInt64 = 4096 + dataBytes + heldBytes + tableBytes
         /// Where this kernel's vDSO waits while the old address space is removed.
         static let parkingOffset: UInt64 = 0x10000
         static let sizeBytes: UInt64 = 0x80000
 
         var code: UInt64 { start }
         var data: UInt64 { start + 4096 }
+        var held: UInt64 { data + Self.dataBytes }
+        var bench: RemoteBench {
+            RemoteBench(
+                code: start + 1024, table: held + Self.heldBytes,
+                capacity: Int(Self.tableBytes) / RemoteBench.entryBytes)
+        }
         var parking: UInt64 { start + Self.parkingOffset }
         var end: UInt64 { start + Self.sizeBytes }
     }
@@ -54,6 +64,45 @@ final class RestoreStub {
 
     func put(text: String, at offset: UInt64 = 0) throws(EngineError) -> UInt64 {
         try put(Array(text.utf8) + [0], at: offset)
+    }
+
+    /// Where the next held arguments go, from the start of their pages.
+    private var heldOffset: UInt64 = 0
+
+    /// Writes arguments for ``later(_:_:doing:)``: they stay until the call has been made.
+    ///
+    /// - Returns: Their address.
+    func hold(_ bytes: [UInt8]) throws(EngineError) -> UInt64 {
+        let room = (UInt64(bytes.count) + 7) & ~7
+        if heldOffset + room > Area.heldBytes {
+            try remote.flush()
+            heldOffset = 0
+        }
+        guard room <= Area.heldBytes else {
+            throw .derailed(task: tid, "an argument of \(bytes.count) bytes is longer than the room for it")
+        }
+        let place = area.held + heldOffset
+        heldOffset += room
+        try remote.write(bytes, at: place)
+        return place
+    }
+
+    func hold(words: [UInt64]) throws(EngineError) -> UInt64 { try hold(words.littleEndianBytes) }
+
+    /// Makes a call that must succeed, before the next one that is not put off, together with others in one stop.
+    ///
+    /// - Precondition: Tasks that share memory are served one after the other, with ``flush()`` between them: they share
+    ///   these pages too.
+    func later(
+        _ call: SystemCall, _ arguments: [UInt64], doing: @autoclosure @escaping () -> String
+    ) throws(EngineError) {
+        try remote.later(call, arguments, doing: doing)
+    }
+
+    /// Makes the calls that were put off.
+    func flush() throws(EngineError) {
+        try remote.flush()
+        heldOffset = 0
     }
 
     /// Makes a call that must succeed.

@@ -1,6 +1,19 @@
 internal import CRImage
 internal import LinuxKit
 
+/// Credentials that a stub has from the engine.
+struct StubRights {
+    let status: TaskStatus
+    let secureBits: UInt64
+
+    init(of stub: RestoreStub) throws(EngineError) {
+        status = try EngineError.wrap("read the stub's credentials", task: stub.tid) { () throws(LinuxError) in
+            try Procfs.status(stub.outer)
+        }
+        secureBits = try stub.call(.prctl, [27], doing: "read the secure bits")
+    }
+}
+
 /// Gives a stub what belongs to one task.
 struct RestoreTask {
     let stub: RestoreStub
@@ -21,35 +34,35 @@ struct RestoreTask {
     /// Everything but what would take away the right to set the rest.
     mutating func setUp() throws(EngineError) {
         if record.robustListHead != 0 {
-            try stub.call(
+            try stub.later(
                 .set_robust_list, [record.robustListHead, record.robustListBytes], doing: "set the robust futex list")
         }
-        try stub.call(.set_tid_address, [record.clearTidAddress], doing: "set the TID address")
+        try stub.later(.set_tid_address, [record.clearTidAddress], doing: "set the TID address")
         if record.alternateStack.flags & 2 == 0, record.alternateStack.sizeBytes != 0 {
-            let stack = try stub.put(
+            let stack = try stub.hold(
                 words: [
                     record.alternateStack.pointer, UInt64(record.alternateStack.flags & 0x8000_0000),
                     record.alternateStack.sizeBytes,
                 ])
-            try stub.call(.sigaltstack, [stack, 0], doing: "set the alternate signal stack")
+            try stub.later(.sigaltstack, [stack, 0], doing: "set the alternate signal stack")
         }
         if record.rseq.address != 0 {
             let rseq = record.rseq
-            try stub.call(
+            try stub.later(
                 .rseq, [rseq.address, UInt64(rseq.sizeBytes), 0, UInt64(rseq.signature)], doing: "register rseq")
         }
-        let name = try stub.put(record.comm + [0])
-        try stub.call(.prctl, [15, name], doing: "set the name")  // PR_SET_NAME
+        try stub.later(.prctl, [15, try stub.hold(record.comm + [0])], doing: "set the name")  // PR_SET_NAME
         if record.timerSlackNanoseconds != 0 {
-            try stub.call(.prctl, [29, record.timerSlackNanoseconds], doing: "set the timer slack")
+            try stub.later(.prctl, [29, record.timerSlackNanoseconds], doing: "set the timer slack")
         }
         if record.scheduling.count >= 48 { try setScheduling() }
         var state = RestoreTaskState(stub: stub, state: record.state)
         try state.place()
         notes += state.notes
         if record.personality != 0 {
-            try stub.call(.personality, [UInt64(record.personality)], doing: "set the personality")
+            try stub.later(.personality, [UInt64(record.personality)], doing: "set the personality")
         }
+        try stub.flush()
         try setExtendedState()
     }
 
@@ -109,14 +122,16 @@ struct RestoreTask {
 
     /// Credentials and what else ends the engine's freedom; the last remote calls but those that need no right.
     ///
-    /// - Parameter inside: What the task calls a user ID (or group ID: true) of the engine's.
-    mutating func dropRights(_ inside: (UInt32, Bool) -> UInt64) throws(EngineError) {
+    /// - Parameters:
+    ///   - own: What all stubs of the process have until the first of them drops its rights.
+    ///   - inside: What the task calls a user ID (or group ID: true) of the engine's.
+    mutating func dropRights(
+        from own: StubRights, _ inside: (UInt32, Bool) -> UInt64
+    ) throws(EngineError) {
         var state = RestoreTaskState(stub: stub, state: record.state)
         try state.label()
         let wanted = record.credentials
-        let status = try EngineError.wrap("read the stub's credentials", task: record.tid) { () throws(LinuxError) in
-            try Procfs.status(stub.outer)
-        }
+        let status = own.status
         let sameUsers =
             status.uids.map { inside($0, false) } == wanted.users
             && status.gids.map { inside($0, true) } == wanted.groups
@@ -125,14 +140,17 @@ struct RestoreTask {
             status.capabilitiesInheritable == wanted.inheritable && status.capabilitiesPermitted == wanted.permitted
             && status.capabilitiesEffective == wanted.effective && status.capabilitiesBounding == wanted.bounding
             && status.capabilitiesAmbient == wanted.ambient
-        let bits = try stub.call(.prctl, [27], doing: "read the secure bits")
-        if !(sameUsers && sameGroups && sameCapabilities && bits == UInt64(wanted.secureBits)) {
+        if !(sameUsers && sameGroups && sameCapabilities && own.secureBits == UInt64(wanted.secureBits)) {
             try setCredentials(wanted, status, sameUsers: sameUsers, sameGroups: sameGroups)
         }
         if wanted.noNewPrivileges {
-            try stub.call(.prctl, [38, 1, 0, 0, 0], doing: "set no_new_privs")
+            try stub.later(.prctl, [38, 1, 0, 0, 0], doing: "set no_new_privs")
         }
-        try stub.call(.prctl, [1, RestoreStub.word(record.parentDeathSignal)], doing: "set the parent death signal")
+        if record.parentDeathSignal != 0 || stub.tid == record.process {
+            try stub.later(
+                .prctl, [1, RestoreStub.word(record.parentDeathSignal)], doing: "set the parent death signal")
+        }
+        try stub.flush()
         try state.restrict()
         notes += state.notes
     }
@@ -147,42 +165,42 @@ struct RestoreTask {
             )
         }
         for capability in UInt64(0)..<64 where status.capabilitiesBounding & ~wanted.bounding & (1 << capability) != 0 {
-            try stub.call(
+            try stub.later(
                 .prctl, [24, capability, 0, 0, 0], doing: "drop capability \(capability) from the bounding set")
         }
         // Changing the users takes away capabilities that the task shall keep unless these bits are set:
         // SECBIT_NO_SETUID_FIXUP, SECBIT_KEEP_CAPS.
-        try stub.call(.prctl, [28, 0x14], doing: "keep capabilities over the change of users")
+        try stub.later(.prctl, [28, 0x14], doing: "keep capabilities over the change of users")
         if !sameGroups {
             let groups = wanted.supplementaryGroups
             var bytes: [UInt8] = []
             for group in groups { bytes += (0..<4).map { UInt8(truncatingIfNeeded: group >> (8 * $0)) } }
-            let list = try stub.put(bytes + [0])
-            try stub.call(.setgroups, [UInt64(groups.count), list], doing: "set the supplementary groups")
+            let list = bytes.count < 8192 ? try stub.hold(bytes + [0]) : try stub.put(bytes + [0])
+            try stub.later(.setgroups, [UInt64(groups.count), list], doing: "set the supplementary groups")
         }
         if !sameUsers {
-            try stub.call(.setresgid, Array(wanted.groups[0..<3]), doing: "set the group IDs")
-            try stub.call(.setfsgid, [wanted.groups[3]], doing: "set the file system group ID")
-            try stub.call(.setresuid, Array(wanted.users[0..<3]), doing: "set the user IDs")
-            try stub.call(.setfsuid, [wanted.users[3]], doing: "set the file system user ID")
+            try stub.later(.setresgid, Array(wanted.groups[0..<3]), doing: "set the group IDs")
+            try stub.later(.setfsgid, [wanted.groups[3]], doing: "set the file system group ID")
+            try stub.later(.setresuid, Array(wanted.users[0..<3]), doing: "set the user IDs")
+            try stub.later(.setfsuid, [wanted.users[3]], doing: "set the file system user ID")
         }
         if wanted.secureBits & 0x14 != 0x14 || wanted.secureBits & ~0x14 != 0 {
-            try stub.call(.prctl, [28, UInt64(wanted.secureBits)], doing: "set the secure bits")
+            try stub.later(.prctl, [28, UInt64(wanted.secureBits)], doing: "set the secure bits")
         }
         let permitted = wanted.permitted & status.capabilitiesPermitted
         let effective = wanted.effective & permitted
         // _LINUX_CAPABILITY_VERSION_3, this task; then effective, permitted, inheritable, low halves first.
-        let header = try stub.put(words: [0x2008_0522], at: 512)
+        let header = try stub.hold(words: [0x2008_0522])
         func low(_ value: UInt64) -> UInt64 { value & 0xffff_ffff }
-        let data = try stub.put(
+        let data = try stub.hold(
             words: [
                 low(effective) | low(permitted) << 32, low(wanted.inheritable) | (effective >> 32) << 32,
                 (permitted >> 32) | (wanted.inheritable >> 32) << 32,
-            ], at: 520)
-        try stub.call(.capset, [header, data], doing: "set the capabilities")
+            ])
+        try stub.later(.capset, [header, data], doing: "set the capabilities")
         for capability in UInt64(0)..<64 where wanted.ambient & permitted & wanted.inheritable & (1 << capability) != 0
         {
-            try stub.call(.prctl, [47, 2, capability, 0, 0], doing: "raise ambient capability \(capability)")
+            try stub.later(.prctl, [47, 2, capability, 0, 0], doing: "raise ambient capability \(capability)")
         }
     }
 }

@@ -188,11 +188,16 @@ final class RestoreTree {
         remote.wakeups = wakeups
         let stub = RestoreStub(tid: tid, outer: outer, remote: remote, area: area)
         // PROT_READ|PROT_WRITE; MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED_NOREPLACE
-        let bytes = 4096 + RestoreStub.Area.dataBytes
-        try stub.call(.mmap, [area.start, bytes, 3, 0x10_0022, .max, 0], doing: "map the engine's pages")
+        try stub.call(
+            .mmap, [area.start, RestoreStub.Area.pagesBytes, 3, 0x10_0022, .max, 0], doing: "map the engine's pages")
         try remote.write(RemoteInstruction.systemCall, at: area.code)
+        try remote.write(RemoteBench.program, at: area.bench.code)
         try stub.call(.mprotect, [area.code, 4096, 5], doing: "protect the engine's code page")
         remote.systemCallAddress = area.code
+        // The engine may have been started with SIGTRAP ignored.
+        let action = try stub.put(words: [0, 0, 0, 0])
+        try stub.call(.rt_sigaction, [UInt64(Signals.trap), action, 0, 8], doing: "let the engine's traps through")
+        remote.bench = bench
         try unregisterRseq(stub)
         return stub
     }
@@ -268,11 +273,8 @@ final class RestoreTree {
             }
             outer = found
         }
-        try awaitStop(outer, child)
-        let remote = try RemoteTask(task: outer, systemCallAddress: area.code)
-        remote.wakeups = wakeups
+        let stub = try adopt(outer, tid: child)
         if !isThread { try namespaces?.endFork(parent, child) }
-        let stub = RestoreStub(tid: child, outer: outer, remote: remote, area: area)
         stub.memory = parent.memory
         return stub
     }
@@ -280,6 +282,64 @@ final class RestoreTree {
     private func threadPids(_ tid: Int32) -> (flags: UInt64, pids: [Int32]) {
         let inner = contents.tasks.first { $0.tid == tid }?.innerTids ?? []
         return (0, Array(inner.reversed()) + [tid])
+    }
+
+    /// Where stubs make many calls in one stop; nowhere when SIGTRAP means something to a task of the image that the
+    /// engine's traps would disturb.
+    private lazy var bench: RemoteBench? = {
+        let trap = Signals.trap
+        let ignores = contents.signalTables.contains { table in
+            table.actions.count >= trap && table.actions[Int(trap) - 1].handler == 1
+        }
+        let isPending =
+            contents.tasks.contains { $0.pendingSignals.contains { $0.half(at: 0) == UInt32(trap) } }
+            || contents.processes.contains { $0.pendingSignals.contains { $0.half(at: 0) == UInt32(trap) } }
+        return ignores || isPending ? nil : area.bench
+    }()
+
+    /// Takes in a stub that was born attached.
+    private func adopt(_ outer: Int32, tid: Int32) throws(EngineError) -> RestoreStub {
+        try awaitStop(outer, tid)
+        let remote = try RemoteTask(task: outer, systemCallAddress: area.code)
+        remote.wakeups = wakeups
+        remote.bench = bench
+        return RestoreStub(tid: tid, outer: outer, remote: remote, area: area)
+    }
+
+    /// Makes a stub clone many threads of its process.
+    private func clone(_ tids: [Int32], from parent: RestoreStub, flags: UInt64) throws(EngineError) {
+        var rest = tids[...]
+        while !rest.isEmpty {
+            let piece = rest.prefix(100)
+            rest = rest.dropFirst(piece.count)
+            try parent.flush()
+            var batch = RemoteBatch()
+            for tid in piece {
+                let pids = threadPids(tid).pids
+                let numbers = try parent.hold(pids.flatMap { pid in (0..<4).map { UInt8(truncatingIfNeeded: pid >> ($0 * 8)) } })
+                // struct clone_args, see fork.
+                let arguments = try parent.hold(words: [flags, 0, 0, 0, 0, 0, 0, 0, numbers, UInt64(pids.count)])
+                batch.ask(.clone3, arguments, 80)
+            }
+            let answers = try parent.remote.run(batch)
+            let outers = parent.remote.created
+            // Those that were made must be known, or nobody would end them after an error.
+            var index = 0
+            var failure: EngineError?
+            for (tid, answer) in zip(piece, answers) {
+                if let errno = Kernel.errno(of: answer) {
+                    failure = failure ?? Self.creation(errno, tid, .call("clone3", object: "TID \(tid)", errno))
+                    continue
+                }
+                let outer = index < outers.count ? outers[index] : Int32(truncatingIfNeeded: answer)
+                index += 1
+                let thread = try adopt(outer, tid: tid)
+                thread.process = parent.process
+                thread.memory = parent.memory
+                threads[tid] = thread
+            }
+            if let failure { throw failure }
+        }
     }
 
     private func candidates(_ parent: RestoreStub, _ threads: Bool) throws(EngineError) -> [Int32] {
@@ -299,7 +359,14 @@ final class RestoreTree {
         // VM, SIGHAND, THREAD, SYSVSEM
         let flags: UInt64 = 0x100 | 0x800 | 0x10000 | 0x40000
         var owners = [(table: UInt32(0), system: UInt32(0), stub: try process(pid))]
-        for task in contents.tasks where task.process == pid && task.tid != pid {
+        let plain = contents.tasks.filter {
+            $0.process == pid && $0.tid != pid && $0.fileTable == 0 && $0.fileSystem == 0
+        }
+        if plain.count > 1, bench != nil {
+            // CLONE_FILES, CLONE_FS
+            try clone(plain.map(\.tid), from: owners[0].stub, flags: flags | 0x600)
+        }
+        for task in contents.tasks where task.process == pid && task.tid != pid && threads[task.tid] == nil {
             // Tables are shared with whoever clones. CLONE_FILES, CLONE_FS
             var parent = owners[0]
             if let same = owners.first(where: { $0.table == task.fileTable && $0.system == task.fileSystem }) {

@@ -167,7 +167,8 @@ extension ProcParser {
             return value
         }
         return TaskStat(
-            comm: Array(bytes[(open + 1)..<close]), state: Character(UnicodeScalar(state)), parent: try field(4, Int32.self),
+            comm: Array(bytes[(open + 1)..<close]), state: Character(UnicodeScalar(state)),
+            parent: try field(4, Int32.self),
             processGroup: try field(5, Int32.self), session: try field(6, Int32.self),
             terminal: try field(7, Int32.self), foregroundGroup: try field(8, Int32.self),
             flags: try field(9, UInt32.self), nice: try field(19, Int.self),
