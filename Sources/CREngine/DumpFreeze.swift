@@ -129,20 +129,7 @@ final class FrozenTree {
             throw .refused(
                 .unsupported(task: pid, object: "process \(pid)", "task \(status.tracer) is tracing it already"))
         }
-        var tasks: [Int32] = []
-        var found = true
-        // A task that ended stays listed while it is a zombie.
-        var ended: Set<Int32> = []
-        while found {
-            found = false
-            let listed = try EngineError.wrap("list the tasks", task: pid) { () throws(LinuxError) in
-                try Procfs.tasks(of: pid)
-            }
-            for task in listed where !seizedSet.contains(task) && !ended.contains(task) {
-                found = true
-                if try seize(task, of: pid) { tasks.append(task) } else { ended.insert(task) }
-            }
-        }
+        var tasks = try seizeAll(of: pid)
         tasks.sort { ($0 == pid ? 0 : 1, $0) < ($1 == pid ? 0 : 1, $1) }
         guard tasks.first == pid else {
             if isRoot { throw .derailed(task: pid, "it ended while it was being stopped") }
@@ -169,8 +156,39 @@ final class FrozenTree {
         }
     }
 
+    /// Seizes every task of a process, and those that they create meanwhile.
+    ///
+    /// All that are there are told to stop before the first is waited for: tasks that go on creating others are caught
+    /// in few rounds.
+    private func seizeAll(of pid: Int32) throws(EngineError) -> [Int32] {
+        var tasks: [Int32] = []
+        // A first task that ended stays listed while it is a zombie.
+        var ended: Set<Int32> = []
+        while true {
+            let listed = try EngineError.wrap("list the tasks", task: pid) { () throws(LinuxError) in
+                try Procfs.tasks(of: pid)
+            }
+            let new = listed.filter {
+                !seizedSet.contains($0) && !(ended.contains($0) && hasEnded($0, of: pid))
+            }
+            if new.isEmpty { return tasks }
+            var attached: [Int32] = []
+            for task in new { if try attach(task, of: pid) { attached.append(task) } else { ended.insert(task) } }
+            var failure: EngineError?
+            for task in attached {
+                do throws(EngineError) {
+                    if try awaitStop(task, of: pid) { tasks.append(task) } else { ended.insert(task) }
+                } catch {
+                    // The others shall stand as well, so that they can be let go.
+                    failure = failure ?? error
+                }
+            }
+            if let failure { throw failure }
+        }
+    }
+
     /// - Returns: False when the task ended first.
-    private func seize(_ task: Int32, of pid: Int32) throws(EngineError) -> Bool {
+    private func attach(_ task: Int32, of pid: Int32) throws(EngineError) -> Bool {
         do {
             try Ptrace.seize(task, .markSystemCallStops)
         } catch {
@@ -181,11 +199,21 @@ final class FrozenTree {
         }
         seized.append(task)
         seizedSet.insert(task)
+        do {
+            try Ptrace.interrupt(task)
+        } catch {
+            // ESRCH: it has ended since, which the wait for it tells.
+            if error.errno != .noProcess { throw .system(error, task: task, doing: "stop the task") }
+        }
+        return true
+    }
+
+    /// - Returns: False when the task ended first.
+    private func awaitStop(_ task: Int32, of pid: Int32) throws(EngineError) -> Bool {
         let deadline = Deadline(seconds: stopSeconds)
         // A task that does nothing but read the clock is in the vDSO most of the time; each look is a new throw.
         var looks = 0
         do {
-            try Ptrace.interrupt(task)
             while true {
                 switch try status(of: task, deadline) {
                 case .stopped(let signal, event: 128, _):
@@ -214,7 +242,7 @@ final class FrozenTree {
                 }
             }
         } catch {
-            if error.errno == .noProcess {
+            if error.errno == .noProcess || error.errno == .noChild {
                 forget(task)
                 return false
             }
