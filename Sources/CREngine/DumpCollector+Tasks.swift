@@ -20,6 +20,7 @@ extension DumpCollector {
         leader.wakeups = wakeups
         var failure: EngineError?
         do throws(EngineError) {
+            try sleepProbe.ask(leader, process.pid)
             let trap = Signals.mask([Signals.trap])
             let status = process.status
             if (status.ignoredSignals | status.pendingSignals | status.sharedPendingSignals) & trap == 0 {
@@ -34,6 +35,7 @@ extension DumpCollector {
                 remote.wakeups = wakeups
                 remote.borrowScratch(of: leader)
                 do throws(EngineError) {
+                    try sleepProbe.ask(remote, process.pid)
                     try collectTask(remote, process)
                 } catch {
                     failure = error
@@ -200,7 +202,12 @@ extension DumpCollector {
         let isSignalDue = (status.pendingSignals | status.sharedPendingSignals) & ~remote.originalMask != 0
         let codeBefore = { (address: UInt64) in try? RemoteMemory.read(tid, at: address &- 64, count: 64) }
         let memory = { (address: UInt64) in try? RemoteMemory.read(tid, at: address, count: 16) }
-        let sleep = InterruptedCall.sleep(remote.original, codeBefore, memory: memory)
+        var sleep = InterruptedCall.sleep(remote.original, codeBefore, memory: memory)
+        if let left = sleepProbe.nanoseconds[tid],
+            let kept = InterruptedCall.kept(remote.original, codeBefore, memory)
+        {
+            sleep = (kept, left)
+        }
         record.registers =
             (sleep?.registers
             ?? InterruptedCall.settle(

@@ -41,6 +41,8 @@ final class DumpCollector {
     var fileSystems = SharedObjects(resource: .filesystem)
     var signalTables = SharedObjects(resource: .signalHandlers)
 
+    lazy var sleepProbe = SleepProbe(tasks: tree.tasks.count)
+
     /// Open files met so far, by what `/proc` calls them: only those can be the same.
     var openFiles: [String: [KnownFile]] = [:]
     var pipes: [FileIdentity: PipeEnds] = [:]

@@ -52,14 +52,7 @@ enum InterruptedCall {
     static func sleep(
         _ registers: Registers, _ codeBefore: (UInt64) -> [UInt8]?, memory: (UInt64) -> [UInt8]?
     ) -> (registers: Registers, nanoseconds: UInt64)? {
-        guard registers.interruptedCall != nil,
-            RestartCode(rawValue: Int64(bitPattern: registers.rax)) == .restartBlock
-        else { return nil }
-        var kept = registers
-        if kept.origRax == restartSystemCall {
-            guard let number = number(registers, codeBefore, memory) else { return nil }
-            kept.origRax = number
-        }
+        guard let kept = kept(registers, codeBefore, memory) else { return nil }
         let place: UInt64
         switch kept.origRax {
         case 35: place = registers.rsi
@@ -70,6 +63,21 @@ enum InterruptedCall {
         let (seconds, nanoseconds) = (bytes.word(at: 0), bytes.word(at: 8))
         guard seconds < 1 << 32, nanoseconds < 1_000_000_000, seconds + nanoseconds > 0 else { return nil }
         return (kept, seconds * 1_000_000_000 + nanoseconds)
+    }
+
+    /// The registers of a call that has a restart block, with its own number; `nil` for another one.
+    static func kept(
+        _ registers: Registers, _ codeBefore: (UInt64) -> [UInt8]?, _ memory: (UInt64) -> [UInt8]?
+    ) -> Registers? {
+        guard registers.interruptedCall != nil,
+            RestartCode(rawValue: Int64(bitPattern: registers.rax)) == .restartBlock
+        else { return nil }
+        var kept = registers
+        if kept.origRax == restartSystemCall {
+            guard let number = number(registers, codeBefore, memory) else { return nil }
+            kept.origRax = number
+        }
+        return kept
     }
 
     /// Looks for `mov $number, %eax` before the `syscall` instruction, and checks that the arguments fit.
