@@ -52,19 +52,16 @@ extension DumpCollector {
         var words = (isDeleted ? String(link.dropLast(10)) : link).split(separator: "/").map(String.init)
         guard words.count >= 2, words[0] == "proc", let task = Int32(words[1]) else { return false }
         // A name may be looked at again by now, of another task with the same number: then the inode is another one.
-        let there = isDeleted ? nil : try? Files.status(of: link, follow: false)
+        let there = isDeleted ? nil : try? Files.status(of: visible(link, from: process), follow: false)
         let isAlive = there?.identity == status.identity
         record.kind = .taskFile
         record.handle.task = task
         words.removeFirst(2)
         if isAlive {
             // Every machine has a first process.
-            guard let known = innerTids[task] ?? (task == 1 ? 1 : nil) else {
+            // The numbers are those of the workload's own procfs.
+            guard task == 1 || innerTids.values.contains(task) else {
                 throw refuse(process, object, "it shows task \(task), which is outside the tree")
-            }
-            record.handle.task = known
-            if words.count >= 2, words[0] == "task", let thread = Int32(words[1]) {
-                words[1] = "\(inner(thread))"
             }
             if let first = words.first, ["fdinfo", "map_files"].contains(first), words.count > 1 {
                 throw refuse(process, object, "it shows a descriptor or a mapping of a task")
@@ -106,7 +103,15 @@ extension DumpCollector {
 
     /// Watches that are resolved when all open files are known: what has lost its name is only reachable through those.
     func resolveWatches() throws(EngineError) {
+        if inotifies.isEmpty { return }
+        var records: [UInt32: InodeRecord] = [:]
+        for record in contents.inodes { records[record.number] = record }
+        var known: [FileIdentity: InodeRecord] = [:]
+        for (key, number) in inodes { known[key.identity] = records[number] }
         for instance in inotifies {
+            let folders = openMounts(
+                of: instance.process, Set(instance.lines.compactMap { InotifyLine($0)?.identity.device }))
+            defer { for fd in folders.values.joined() { Files.close(fd) } }
             let object = "fd \(instance.fd): inotify"
             for line in instance.lines {
                 guard let watch = InotifyLine(line) else {
@@ -116,7 +121,7 @@ extension DumpCollector {
                 value.watch = watch.watch
                 // Kernels differ in which of their own marks they show.
                 value.mask = watch.mask & 0x8400_0fff
-                guard let found = try target(of: watch, process: instance.process) else {
+                guard let found = try target(of: watch, process: instance.process, known, folders) else {
                     throw refuse(
                         instance.process, object,
                         "watch \(watch.watch) is on inode \(watch.identity.inode), to which no path is known")
@@ -129,14 +134,13 @@ extension DumpCollector {
     }
 
     private func target(
-        of watch: InotifyLine, process: Int32
+        of watch: InotifyLine, process: Int32, _ known: [FileIdentity: InodeRecord], _ folders: [UInt64: [Int32]]
     ) throws(EngineError) -> (path: String, inode: UInt32, mode: UInt32)? {
-        for (key, number) in inodes where key.identity == watch.identity {
-            guard let record = contents.inodes.first(where: { $0.number == number }) else { continue }
-            if record.kind.hasContent || record.isRemoved { return ("", number, record.mode) }
+        if let record = known[watch.identity] {
+            if record.kind.hasContent || record.isRemoved { return ("", record.number, record.mode) }
             return (record.path, 0, record.mode)
         }
-        if let path = pathByHandle(watch, process) ?? pathBySearch(watch, process) {
+        if let path = pathByHandle(watch, process, folders) ?? pathBySearch(watch, process) {
             try checkText(path.0, process)
             return (path.0, 0, path.1)
         }
@@ -151,14 +155,23 @@ extension DumpCollector {
         return (path, status.mode)
     }
 
-    private func pathByHandle(_ watch: InotifyLine, _ process: Int32) -> (String, UInt32)? {
-        guard !watch.handle.isEmpty, let text = try? Files.text(of: "/proc/\(process)/mountinfo"),
-            let mounts = try? ProcParser.mounts(text)
-        else { return nil }
-        for mount in mounts where mount.device == watch.identity.device {
-            guard let folder = try? Files.open(visible(mount.mountPoint, from: process), [.readOnly, .nonBlocking])
-            else { continue }
-            defer { Files.close(folder) }
+    /// A folder of each mount of these devices, by device.
+    private func openMounts(of process: Int32, _ devices: Set<UInt64>) -> [UInt64: [Int32]] {
+        guard let mounts = try? Procfs.mounts(process) else { return [:] }
+        var folders: [UInt64: [Int32]] = [:]
+        for mount in mounts where devices.contains(mount.device) {
+            let path = visible(mount.mountPoint, from: process)
+            guard let fd = try? Files.open(path, [.readOnly, .nonBlocking]) else { continue }
+            folders[mount.device, default: []].append(fd)
+        }
+        return folders
+    }
+
+    private func pathByHandle(
+        _ watch: InotifyLine, _ process: Int32, _ folders: [UInt64: [Int32]]
+    ) -> (String, UInt32)? {
+        if watch.handle.isEmpty { return nil }
+        for folder in folders[watch.identity.device] ?? [] {
             guard let fd = try? Files.open(handle: watch.handle, type: watch.handleType, on: folder) else { continue }
             defer { Files.close(fd) }
             if let path = try? Files.link("/proc/self/fd/\(fd)"), let found = confirm(path, watch, process) {
@@ -201,14 +214,15 @@ struct InotifyLine {
     private(set) var handle: [UInt8] = []
     private(set) var handleType: Int32 = 0
 
-    /// `inotify wd:1 ino:2f sdev:29 mask:fc6 ignored_mask:0 fhandle-bytes:c fhandle-type:1 f_handle:2f00…`
+    /// `inotify wd:1 ino:2f sdev:29 mask:fc6 ignored_mask:0 fhandle-bytes:c fhandle-type:1 f_handle:2f00…`, all in
+    /// hexadecimal.
     init?(_ line: String) {
         var fields: [String: String] = [:]
         for word in line.split(separator: " ").dropFirst() {
             let parts = word.split(separator: ":", maxSplits: 1).map(String.init)
             if parts.count == 2 { fields[parts[0]] = parts[1] }
         }
-        guard let watch = fields["wd"].flatMap({ Int32($0, radix: 10) }),
+        guard let watch = fields["wd"].flatMap({ Int32($0, radix: 16) }),
             let inode = fields["ino"].flatMap({ UInt64($0, radix: 16) }),
             let device = fields["sdev"].flatMap({ UInt64($0, radix: 16) }),
             let mask = fields["mask"].flatMap({ UInt32($0, radix: 16) })

@@ -72,7 +72,8 @@ extension RestoreFiles {
 
     /// Gives a stub's table those files of `numbers` that were opened after the stub's birth.
     func deliver(_ numbers: [UInt32], to stub: RestoreStub) throws(EngineError) {
-        let late = Set(contents.openFiles.filter(\.kind.namesTask).map(\.number))
+        if channel.read < 0 { return }
+        let late = Set(contents.openFiles.lazy.filter(\.kind.namesTask).map(\.number))
         for number in Set(numbers).intersection(late).sorted() {
             guard let fd = openFiles[number] else { continue }
             try EngineError.wrap("hand fd \(fd) to the task", task: stub.tid) { () throws(LinuxError) in

@@ -11,9 +11,11 @@ struct RestoreLocks {
     let files: RestoreFiles
 
     func set() throws(EngineError) {
+        var records: [UInt32: OpenFileRecord] = [:]
+        for file in contents.openFiles { records[file.number] = file }
         for lock in contents.fileLocks {
             guard let stub = tree.processes[lock.process] ?? tree.threads[lock.process],
-                let file = contents.openFiles.first(where: { $0.number == lock.openFile })
+                let file = records[lock.openFile]
             else { continue }
             let name = files.describe(file)
             let failure = try set(lock, file, stub)

@@ -54,17 +54,21 @@ extension ImageContents {
     }
 
     private func locksFit() throws(ImageError) {
-        var tables: [UInt32: FileTableRecord] = [:]
-        for table in fileTables { tables[table.number] = table }
+        var tables: [UInt32: [Int32: UInt32]] = [:]
+        for table in fileTables {
+            tables[table.number] = Dictionary(
+                table.entries.map { ($0.fd, $0.openFile) }, uniquingKeysWith: { first, _ in first })
+        }
+        var own: [Int32: UInt32] = [:]
+        for process in processes where !process.isZombie { own[process.pid] = process.fileTable }
+        for task in tasks where task.fileTable != 0 { own[task.tid] = task.fileTable }
         for lock in fileLocks {
             func fail(_ why: String) -> ImageError {
                 .inconsistent(record: "lock of open file \(lock.openFile)", why: why)
             }
-            let own = tasks.first { $0.tid == lock.process }?.fileTable ?? 0
-            let process = processes.first { $0.pid == lock.process && !$0.isZombie }
-            guard let table = tables[own != 0 ? own : process?.fileTable ?? 0],
-                table.entries.contains(where: { $0.fd == lock.fd && $0.openFile == lock.openFile })
-            else { throw fail("task \(lock.process) has not got the file as fd \(lock.fd)") }
+            guard let table = own[lock.process], tables[table]?[lock.fd] == lock.openFile else {
+                throw fail("task \(lock.process) has not got the file as fd \(lock.fd)")
+            }
             guard lock.type <= 2, lock.first <= lock.last, lock.last <= UInt64(Int64.max) else {
                 throw fail("its type or range is none")
             }
