@@ -23,7 +23,10 @@ final class RestorePages {
         self.contents = contents
         self.tree = tree
         self.files = files
-        for process in contents.processes where !process.isZombie { owners[process.addressSpace] = process.pid }
+        // The first one: whoever shares its memory is forked from it, and later.
+        for process in contents.processes where !process.isZombie && owners[process.addressSpace] == nil {
+            owners[process.addressSpace] = process.pid
+        }
         for space in contents.addressSpaces {
             // Only memory that is writable for the process itself takes process_vm_writev.
             writable[space.number] = space.vmas.filter { $0.protection & 2 != 0 }.map { $0.start..<$0.end }

@@ -37,7 +37,8 @@ final class RestoreSpaces {
         guard let record = contents.processes.first(where: { $0.pid == stub.tid }),
             let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace })
         else { throw .image("process \(stub.tid)", why: "its address space is missing") }
-        guard built.updateValue(stub, forKey: space.number) == nil else { return }
+        if built[space.number] != nil { return }
+        built[space.number] = stub
         var memory = RestoreMemory(
             stub: stub, space: space, files: files, specials: tree.specials, movesVdso: vdso.canMove(space.number))
         let own = inherited[space.number] ?? RangeList()
