@@ -103,6 +103,7 @@ extension DumpCollector {
             value.kind = .anonymous
             return value
         }
+        if mapping.path == "/secretmem" { throw refuse(pid, range, "secret memory is shown to nobody but its owner") }
         if mapping.name.hasPrefix("anon_inode:") || mapping.name.hasPrefix("/anon_inode:")
             || mapping.name.hasPrefix("[uprobes]")
         {

@@ -83,6 +83,9 @@ struct RangeList: Hashable {
 
     init() {}
 
+    /// From ascending ranges.
+    init(_ ranges: [Range<UInt64>]) { for range in ranges { append(range) } }
+
     /// From pairs of start and end.
     init(pairs: [UInt64]) {
         for index in stride(from: 0, to: pairs.count - 1, by: 2) { append(pairs[index]..<pairs[index + 1]) }

@@ -8,8 +8,8 @@ final class RestorePages {
     private let files: RestoreFiles
     /// Address space to one process that has it.
     private var owners: [UInt32: Int32] = [:]
-    private var writable: [UInt32: [Range<UInt64>]] = [:]
-    private var skipped: [UInt32: [Range<UInt64>]] = [:]
+    private var writable: [UInt32: RangeList] = [:]
+    private var skipped: [UInt32: RangeList] = [:]
     private var sizes: [UInt32: UInt64] = [:]
     private var hugePageShifts: [UInt32: UInt32] = [:]
     /// `/proc/PID/mem` of the processes whose read-only memory is filled.
@@ -29,9 +29,9 @@ final class RestorePages {
         }
         for space in contents.addressSpaces {
             // Only memory that is writable for the process itself takes process_vm_writev.
-            writable[space.number] = space.vmas.filter { $0.protection & 2 != 0 }.map { $0.start..<$0.end }
+            writable[space.number] = RangeList(space.vmas.filter { $0.protection & 2 != 0 }.map { $0.start..<$0.end })
             if skipsVdso.contains(space.number) {
-                skipped[space.number] = space.vmas.filter { $0.kind == .vdso }.map { $0.start..<$0.end }
+                skipped[space.number] = RangeList(space.vmas.filter { $0.kind == .vdso }.map { $0.start..<$0.end })
             }
         }
         for inode in contents.inodes {
@@ -65,34 +65,27 @@ final class RestorePages {
 
     private func put(_ run: PageRun, _ bytes: UnsafeRawBufferPointer, _ pid: Int32) throws(EngineError) {
         let outer = tree.outer(pid)
-        var done = 0
-        while done < bytes.count {
-            let start = run.start + UInt64(done)
-            let rest = UInt64(bytes.count - done)
-            if let hole = skipped[run.target]?.first(where: { $0.contains(start) }) {
-                done += Int(min(rest, hole.upperBound - start))
-                continue
-            }
-            let range = writable[run.target]?.first { $0.upperBound > start }
-            let isWritable = range?.contains(start) ?? false
-            var end = start + rest
-            if let range { end = min(end, isWritable ? range.upperBound : range.lowerBound) }
-            for hole in skipped[run.target] ?? [] where hole.lowerBound > start { end = min(end, hole.lowerBound) }
-            let count = Int(end - start)
-            // SAFETY: `done + count` is at most the run's length, since `end` is at most the run's end.
-            let piece = UnsafeRawBufferPointer(rebasing: bytes[done..<(done + count)])
-            if isWritable {
+        let whole = run.start..<(run.start + UInt64(bytes.count))
+        func piece(_ part: Range<UInt64>) -> UnsafeRawBufferPointer {
+            // SAFETY: every part lies inside the run, whose bytes these are.
+            UnsafeRawBufferPointer(
+                rebasing: bytes[Int(part.lowerBound - run.start)..<Int(part.upperBound - run.start)])
+        }
+        for wanted in skipped[run.target]?.parts(of: whole, inside: false) ?? [whole] {
+            let writable = writable[run.target] ?? RangeList()
+            for part in writable.parts(of: wanted, inside: true) {
                 try EngineError.wrap("fill memory", task: pid) { () throws(LinuxError) in
-                    try RemoteMemory.write(outer, [RemoteMemory.Range(start: start, count: count)], from: piece)
+                    try RemoteMemory.write(
+                        outer, [RemoteMemory.Range(start: part.lowerBound, count: part.count)], from: piece(part))
                 }
-            } else {
+            }
+            for part in writable.parts(of: wanted, inside: false) {
                 // The tracer may write memory that its owner may not.
                 let fd = try memory(run.target, outer, pid)
                 try EngineError.wrap(
-                    "fill read-only memory at 0x\(String(start, radix: 16))", task: pid
-                ) { () throws(LinuxError) in try RestoreCalls.write(fd, at: start, piece) }
+                    "fill read-only memory at 0x\(String(part.lowerBound, radix: 16))", task: pid
+                ) { () throws(LinuxError) in try RestoreCalls.write(fd, at: part.lowerBound, piece(part)) }
             }
-            done += count
         }
     }
 

@@ -22,6 +22,8 @@ struct RestorePreflight {
         representable()
         extendedState()
         kernel()
+        hugePages()
+        guardPages()
         if RestoreNamespaces.rootRecord(contents, .mount) == nil { files() }
         try settle()
         if !options.newPidNamespace, RestoreNamespaces.rootRecord(contents, .pid) == nil { try identifiers() }
@@ -211,6 +213,49 @@ struct RestorePreflight {
                 "the task registered an rseq area of \(large.rseq.sizeBytes) bytes; kernels before 6.3 take 32 only",
                 ["rseq-extensible"])
         }
+    }
+
+    /// Explicit huge pages come from a pool of fixed size, and what is missing there ends the workload at the first use.
+    private mutating func hugePages() {
+        var wanted: [UInt32: UInt64] = [:]
+        for inode in contents.inodes where inode.hugePageShift != 0 {
+            wanted[inode.hugePageShift, default: 0] += inode.sizeBytes >> UInt64(inode.hugePageShift)
+        }
+        for vma in contents.addressSpaces.flatMap(\.vmas)
+        where vma.hugePageShift != 0 && vma.kind == .anonymous && !vma.flags.contains(.noReserve) {
+            wanted[vma.hugePageShift, default: 0] += (vma.end - vma.start) >> UInt64(vma.hugePageShift)
+        }
+        for (shift, count) in wanted.sorted(by: { $0.key < $1.key }) {
+            let size = "\((UInt64(1) << UInt64(shift)) / 1024)kB"
+            let folder = "/sys/kernel/mm/hugepages/hugepages-\(size)"
+            func number(_ name: String) -> UInt64 {
+                (try? Files.text(of: "\(folder)/\(name)")).flatMap { UInt64($0.filter { $0 != "\n" }) } ?? 0
+            }
+            let free = number("free_hugepages") - min(number("free_hugepages"), number("resv_hugepages"))
+            let more =
+                number("nr_overcommit_hugepages") - min(number("nr_overcommit_hugepages"), number("surplus_hugepages"))
+            if free + more < count {
+                refuse(
+                    .kernelLimit, object: "huge pages of \(size)",
+                    "the workload needs \(count) of them, and \(free + more) are free here: write more to "
+                        + "\(folder)/nr_hugepages", ["\(count)", "\(free + more)"])
+            }
+        }
+    }
+
+    private mutating func guardPages() {
+        guard contents.addressSpaces.contains(where: { !$0.guards.isEmpty }) else { return }
+        let page = Kernel.attempt(.mmap, 0, 4096, 0, 0x22, UInt64.max, 0)
+        guard Kernel.errno(of: page) == nil else { return }
+        let start = UInt64(bitPattern: page)
+        // MADV_GUARD_INSTALL
+        if Kernel.errno(of: Kernel.attempt(.madvise, start, 4096, 102)) != nil {
+            refuse(
+                .kernelFeatureMissing,
+                "this kernel has no guard pages (MADV_GUARD_INSTALL, since 6.13), which the "
+                    + "workload uses", ["madv-guard-install"])
+        }
+        _ = Kernel.attempt(.munmap, start, 4096)
     }
 
     private static func isAtLeast(_ major: Int, _ minor: Int) -> Bool {
