@@ -1,5 +1,5 @@
 // packet sockets: bound, with memberships, options, a group, and rings that are mapped
-// needs: packet-sockets, root
+// needs: packet-sockets, root, loopback
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
