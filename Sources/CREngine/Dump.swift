@@ -72,9 +72,25 @@ public enum Dump {
         // Before the freeze: it takes longer than many dumps.
         let fingerprint = try text(of: Host.fingerprint(runtimes: ["native": options.engineVersion]))
 
+        let gate = ConnectionGate()
+        defer { gate.open() }
+        while true {
+            do throws(EngineError) {
+                return try attempt(options, fingerprint, wakeups, gate, to: output, place: place, commit: commit)
+            } catch {
+                guard gate.mayRetry(wakeups) else { throw error }
+            }
+        }
+    }
+
+    /// One freeze and what follows; nothing is written before everything but the pages is known.
+    private static func attempt(
+        _ options: DumpOptions, _ fingerprint: String, _ wakeups: UInt64, _ gate: ConnectionGate, to output: Int32,
+        place: String, commit: () throws(EngineError) -> Void
+    ) throws(EngineError) -> DumpReport {
         let tree = FrozenTree(wakeups: wakeups, stopSeconds: options.stopSeconds)
         let collector = DumpCollector(
-            tree: tree, wakeups: wakeups, tcp: options.tcp, keepsRunning: options.leaveRunning)
+            tree: tree, wakeups: wakeups, tcp: options.tcp, keepsRunning: options.leaveRunning, gate: gate)
         var clock = PhaseClock()
         do throws(EngineError) {
             defer { collector.close() }

@@ -14,7 +14,11 @@ extension DumpCollector {
             // Raw sockets keep their protocol where others have the port.
             let isBound = InetAddress(local).map { record.type == 3 ? !$0.isAny : $0.port != 0 } ?? false
             if isBound { value.local = local }
-            value.peer = try SocketCalls.peerAddress(fd) ?? []
+            // SO_PEERNAME also tells whom a TCP socket is connecting to, and was connected to.
+            value.peer =
+                record.type == 1
+                ? (try? SocketCalls.option(fd, 1, 28, capacity: record.domain == 2 ? 16 : 28)) ?? []
+                : try SocketCalls.peerAddress(fd) ?? []
         }
         switch (record.type, record.protocolNumber) {
         case (1, 6): try collectStream(socket, record, &value, inode: inode)
@@ -57,12 +61,6 @@ extension DumpCollector {
             throw refuse(socket.process, socket.object, "urgent data that was not read is not carried")
         }
         if network.mode == .close { return close(&value) }
-        if state == .synSent {
-            guard let peer = InetProbes.peer(ofInode: inode, process: socket.process, domain: record.domain) else {
-                throw refuse(socket.process, socket.object, "the kernel does not show where it is connecting to")
-            }
-            value.peer = peer.bytes(domain: record.domain)
-        }
         guard let local = InetAddress(value.local), let peer = InetAddress(value.peer) else {
             throw refuse(socket.process, socket.object, "the kernel does not show both ends of its connection")
         }
@@ -75,7 +73,6 @@ extension DumpCollector {
     /// With `--tcp close` the workload finds its connections closed.
     private func close(_ value: inout InetSocketRecord) {
         value.state = .idle
-        value.peer = []
         value.shutdown = 3
     }
 
@@ -83,30 +80,25 @@ extension DumpCollector {
         _ socket: KnownSocket, _ record: SocketRecord, _ value: inout InetSocketRecord, _ info: ConnectionReader.Info
     ) throws(EngineError) {
         value.backlog = Int32(clamping: info.backlog)
-        if info.waiting > 0, network.mode == .keep {
-            throw refuse(
-                socket.process, socket.object,
-                "\(info.waiting) connections wait to be accepted, which no kernel gives back to a new socket; "
-                    + "repeat when the workload has taken them, or lose them with --tcp close")
-        }
         guard let local = InetAddress(value.local) else { return }
         let isOnly = value.options.contains { $0.level == 41 && $0.name == 26 && $0.value.first == 1 }  // V6ONLY
         let address = local.isAny ? [] : local.host
+        var listeners: [PacketLock.Listener] = []
         if record.domain == 2 || local.host.count == 4 || (local.isAny && !isOnly) {
-            network.add(PacketLock.Listener(address: address, port: local.port, isVersion6: false))
+            listeners.append(PacketLock.Listener(address: address, port: local.port, isVersion6: false))
         }
         if record.domain == 10, local.host.count == 16 {
-            network.add(PacketLock.Listener(address: address, port: local.port, isVersion6: true))
+            listeners.append(PacketLock.Listener(address: address, port: local.port, isVersion6: true))
         }
+        network.add(socket, listeners)
     }
 
     /// A socket without a connection: fresh, bound, or left over when its connection ended.
     private func collectIdle(
         _ socket: KnownSocket, _ value: inout InetSocketRecord, _ events: Int16
     ) throws(EngineError) {
-        value.peer = []
         try takeError(socket, &value, events)
-        guard value.shutdown != 0 else { return }
+        guard value.shutdown != 0 else { return value.peer = [] }
         // The kernel shuts down both sides when a connection ends.
         value.shutdown = 3
         value.stream.receiveQueue = try EngineError.wrap("read the queue of \(socket.object)", task: socket.process) {

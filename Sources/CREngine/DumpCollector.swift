@@ -113,10 +113,13 @@ final class DumpCollector {
         var isNamed = false
     }
 
-    init(tree: FrozenTree, wakeups: UInt64, tcp: TCPConnections = .keep, keepsRunning: Bool = false) {
+    init(
+        tree: FrozenTree, wakeups: UInt64, tcp: TCPConnections = .keep, keepsRunning: Bool = false,
+        gate: ConnectionGate = ConnectionGate()
+    ) {
         self.tree = tree
         self.keepsRunning = keepsRunning
-        network = DumpNetwork(tcp)
+        network = DumpNetwork(tcp, gate)
         self.wakeups = wakeups
     }
 

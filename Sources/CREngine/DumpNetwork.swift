@@ -28,7 +28,9 @@ final class DumpNetwork {
 
     let mode: TCPConnections
     private(set) var members: [Member] = []
-    private(set) var listeners: [PacketLock.Listener] = []
+    /// Listening sockets.
+    private(set) var doors: [(socket: KnownSocket, listeners: [PacketLock.Listener])] = []
+    private let gate: ConnectionGate
     /// What the image or the host could not do, one sentence each.
     private(set) var notes: [String] = []
     /// Name of the lock that stays until the restore; empty for none.
@@ -38,11 +40,36 @@ final class DumpNetwork {
     private var isStaying = false
     private var isHeld = false
 
-    init(_ mode: TCPConnections) { self.mode = mode }
+    init(_ mode: TCPConnections, _ gate: ConnectionGate) {
+        self.mode = mode
+        self.gate = gate
+    }
 
     func add(_ member: Member) { members.append(member) }
-    func add(_ listener: PacketLock.Listener) { listeners.append(listener) }
+    func add(_ socket: KnownSocket, _ listeners: [PacketLock.Listener]) { doors.append((socket, listeners)) }
     func note(_ text: String) { notes.append(text) }
+
+    private var listeners: [PacketLock.Listener] { doors.flatMap(\.listeners) }
+
+    /// Refuses sockets at which connections wait to be accepted.
+    ///
+    /// - Parameter mayRetry: Whether nothing was written yet, so that the dump may begin again.
+    private func refuseWaiting(mayRetry: Bool = true) throws(EngineError) {
+        var found: (socket: KnownSocket, count: UInt32)?
+        for door in doors {
+            let info = try EngineError.wrap("read the state of \(door.socket.object)", task: door.socket.process) {
+                () throws(LinuxError) in try ConnectionReader.Info(door.socket.copy)
+            }
+            if info.waiting > 0 { found = found ?? (door.socket, info.waiting) }
+        }
+        guard let found else { return }
+        if mayRetry { gate.waiting = listeners }
+        throw .refused(
+            .unsupported(
+                task: found.socket.process, object: found.socket.object,
+                "\(found.count) connections wait to be accepted, and the workload does not take them; no kernel gives "
+                    + "them back to a new socket: lose them with --tcp close"))
+    }
 
     private var connections: [PacketLock.Connection] {
         members.map {
@@ -53,25 +80,28 @@ final class DumpNetwork {
 
     /// Keeps packets away from the connections, then reads them.
     func collect(_ contents: inout ImageContents) throws(EngineError) {
-        guard mode == .keep, !members.isEmpty || !listeners.isEmpty else { return }
+        guard mode == .keep, !members.isEmpty || !doors.isEmpty else { return }
+        try refuseWaiting()
         lockName = PacketLock.name(
             pid: Int32(Kernel.attempt(.getpid)), nanoseconds: MonotonicClock.nanoseconds(of: 0))
-        if !members.isEmpty {
-            do throws(LinuxError) {
-                owner = try PacketLock.install(passingName, connections, [], owned: true)
-                isLocked = true
-                if owner == nil {
-                    notes.append(
-                        "this kernel cannot bind a packet lock to a process: if the engine is killed, "
-                            + "'nft delete table inet \(passingName)' gives the connections free")
-                }
-            } catch {
+        do throws(LinuxError) {
+            owner = try PacketLock.install(passingName, connections, listeners, owned: true)
+            isLocked = true
+            if owner == nil {
+                notes.append(
+                    "this kernel cannot bind a packet lock to a process: if the engine is killed, "
+                        + "'nft delete table inet \(passingName)' gives the connections free")
+            }
+        } catch {
+            if !members.isEmpty {
                 notes.append(
                     "no packet lock (\(error.errno.map { "\($0)" } ?? error.description)): a peer that sends while the "
                         + "workload is gone ends its connection; keep its packets away")
-                lockName = ""
             }
+            lockName = ""
         }
+        // From now on nobody new comes; who came before that is counted.
+        try refuseWaiting()
         for member in members {
             let fd = member.socket.copy
             do throws(LinuxError) {
@@ -81,7 +111,6 @@ final class DumpNetwork {
                 // It may have moved on since it was classified: the peer's end of stream, a reset.
                 guard let state = info.recordState, state.isConnection || state == .synSent else {
                     contents.inetSockets[member.index].state = .idle
-                    contents.inetSockets[member.index].peer = []
                     contents.inetSockets[member.index].shutdown = 3
                     contents.inetSockets[member.index].stream.receiveQueue = try ConnectionReader.received(fd)
                     continue
@@ -106,12 +135,9 @@ final class DumpNetwork {
             do throws(LinuxError) {
                 _ = try PacketLock.install(lockName, connections, listeners, owned: false)
                 isStaying = true
-            } catch {
-                // The connections were locked a moment ago; without any, ports that answer RST are no loss of state.
-                if isLocked {
-                    throw .system(error, task: nil, doing: "keep the packet lock \(lockName)")
-                }
-            }
+            } catch { throw .system(error, task: nil, doing: "keep the packet lock \(lockName)") }
+            // First segments that were under way before the lock may have led to connections since.
+            try refuseWaiting(mayRetry: false)
         }
         for member in members {
             try EngineError.wrap("silence the connection of \(member.socket.object)", task: member.socket.process) {

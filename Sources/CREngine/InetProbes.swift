@@ -133,26 +133,6 @@ enum InetProbes {
         return found
     }
 
-    /// The peer of a TCP socket that is still connecting, which getpeername(2) does not tell.
-    static func peer(ofInode inode: UInt64, process: Int32, domain: UInt32) -> InetAddress? {
-        for line in lines("/proc/\(process)/net/\(domain == 2 ? "tcp" : "tcp6")").dropFirst() {
-            let words = line.split(separator: " ")
-            guard words.count > 9, words[9] == "\(inode)" else { continue }
-            let parts = words[2].split(separator: ":")
-            guard parts.count == 2, let port = UInt16(parts[1], radix: 16) else { return nil }
-            let digits = Array(parts[0].utf8)
-            var host: [UInt8] = []
-            for start in stride(from: 0, to: digits.count - 7, by: 8) {
-                guard let word = UInt32(String(decoding: digits[start..<(start + 8)], as: UTF8.self), radix: 16)
-                else { return nil }
-                host += NetlinkMessage.number(word)
-            }
-            guard host.count == 4 || host.count == 16 else { return nil }
-            return InetAddress(InetAddress(host: host, port: port).bytes(domain: domain))
-        }
-        return nil
-    }
-
     /// Datagrams in a receive queue, the oldest first; none is taken.
     ///
     /// - Throws: EOPNOTSUPP when the kernel can only show the first.

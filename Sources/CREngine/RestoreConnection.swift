@@ -161,8 +161,6 @@ enum RestoreConnection {
 
     /// Makes a socket whose connection has ended, with a receive queue and an error.
     ///
-    /// Who the peer was is not known any more, nor can the workload ask: any other will do.
-    ///
     /// - Returns: False when another error than the recorded one is pending.
     static func reset(_ fd: Int32, _ record: InetSocketRecord, domain: UInt32) throws(LinuxError) -> Bool {
         var local = InetAddress(record.local) ?? InetAddress(host: [], port: 1)
@@ -170,11 +168,13 @@ enum RestoreConnection {
             local.host = domain == 2 ? [127, 0, 0, 1] : [UInt8](repeating: 0, count: 15) + [1]
         }
         if local.port == 0 { local.port = 1 }
-        let peer = InetAddress(host: local.host, port: local.port == 9 ? 10 : 9)
+        // Where nobody knows who the peer was, any will do.
+        let peer = InetAddress(record.peer) ?? InetAddress(host: local.host, port: local.port == 9 ? 10 : 9)
         var made = record
         made.state = .established
-        made.local = local.bytes(domain: domain)
-        made.peer = peer.bytes(domain: domain)
+        // The recorded bytes have what an address of a link needs.
+        if local != InetAddress(record.local) { made.local = local.bytes(domain: domain) }
+        if record.peer.isEmpty { made.peer = peer.bytes(domain: domain) }
         made.stream.receiveSequence = UInt32(truncatingIfNeeded: made.stream.receiveQueue.count) &+ 1000
         made.stream.sendSequence = 1000
         made.stream.sendQueue = []

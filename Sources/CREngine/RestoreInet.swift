@@ -37,7 +37,7 @@ final class RestoreInet {
             if mode == .close, socket.type == 1, record.state.isConnection || record.state == .synSent {
                 records[record.socket]?.state = .idle
                 records[record.socket]?.shutdown = 3
-                records[record.socket]?.stream.receiveQueue = []
+                records[record.socket]?.stream = StreamValue()
             }
         }
         self.records = records
@@ -174,9 +174,7 @@ final class RestoreInet {
     private func openIdle(
         _ fd: Int32, _ record: InetSocketRecord, _ socket: SocketRecord
     ) throws(LinuxError) {
-        if !record.stream.receiveQueue.isEmpty || record.error != 0 {
-            return try openReset(fd, record, socket)
-        }
+        if record.state == .idle, record.shutdown == 3, try openReset(fd, record, socket) { return }
         prepare(fd, record, socket)
         if record.state == .synSent {
             try RestoreConnection.prepareConnect(fd, record)
@@ -194,17 +192,29 @@ final class RestoreInet {
         if bits != 0 { try? SocketCalls.shutdown(fd, Int32(bits & 3) - 1) }
     }
 
-    /// A connection that the peer has reset, with what it had sent before, or with the error that nobody has taken.
+    /// A connection that has ended, with what had come before, or with the error that nobody has taken.
+    ///
+    /// - Returns: False when nothing distinguishes it from a socket that was only shut down.
     private func openReset(
         _ fd: Int32, _ record: InetSocketRecord, _ socket: SocketRecord
-    ) throws(LinuxError) {
+    ) throws(LinuxError) -> Bool {
+        let hasContent = !record.stream.receiveQueue.isEmpty || record.error != 0
+        guard hasContent || !record.peer.isEmpty else { return false }
         prepare(fd, record, socket, bindsDevice: false)
-        let restored = try RestoreConnection.reset(fd, record, domain: socket.domain)
-        if !restored {
-            notes.append(
-                "the pending error \(Errno(rawValue: record.error)) of \(describe(record)) became ECONNRESET")
+        do throws(LinuxError) {
+            if try !RestoreConnection.reset(fd, record, domain: socket.domain) {
+                notes.append(
+                    "the pending error \(Errno(rawValue: record.error)) of \(describe(record)) became ECONNRESET")
+            }
+        } catch {
+            // Its ports may be taken: by the other end's last wait, or by a connection that came after it.
+            if hasContent { throw error }
+            notes.append("\(describe(record)), which has ended, does not tell its peer any more")
+            ConnectionReader.leaveRepair(fd, reuse: 0)
+            return false
         }
         finish(fd, record, socket)
+        return true
     }
 
     // MARK: Datagrams

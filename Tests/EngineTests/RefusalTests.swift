@@ -18,7 +18,6 @@ extension EngineTests {
 
         static let cases = [
             Case("io_uring", "io_uring"), Case("aio", "aio"),
-            Case("udp", "socket"), Case("tcp", "socket"),
             Case("fanotify", "fanotify"), Case("userfaultfd", "userfaultfd"),
             Case("perf", "perf"), Case("bpf", "bpf"),
             Case("sysv-shm", "SYSV", "System V"), Case("mqueue", "mqueue", "message queue"),
