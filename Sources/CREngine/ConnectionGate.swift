@@ -10,6 +10,8 @@ final class ConnectionGate {
 
     /// Set by the attempt that found somebody waiting: the ports to close.
     var waiting: [PacketLock.Listener] = []
+    /// A task in their network namespace.
+    var root: Int32 = 0
     private var owner: NetlinkSocket?
     private var deadline: Deadline?
     private var pauseMilliseconds = 2
@@ -23,7 +25,8 @@ final class ConnectionGate {
         let end = deadline ?? Deadline(seconds: Self.patienceSeconds)
         deadline = end
         if end.remainingNanoseconds == 0 { return false }
-        if owner == nil {
+        if owner == nil, let visit = try? Namespaces.Visit(root, Namespaces.Flag.network) {
+            defer { visit.end() }
             let name = PacketLock.name(
                 pid: Int32(Kernel.attempt(.getpid)), nanoseconds: MonotonicClock.nanoseconds(of: 0))
             // One that would outlive this process is not worth it.

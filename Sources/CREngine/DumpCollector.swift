@@ -188,7 +188,7 @@ final class DumpCollector {
         try resolveEpolls()
         try resolveWatches()
         try collectPipes()
-        try network.collect(&contents)
+        if let root = tree.processes.first?.pid { try network.collect(&contents, root: root) }
     }
 
     /// What the kernel said of a task when it was first asked.

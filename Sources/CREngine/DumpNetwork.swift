@@ -38,6 +38,8 @@ final class DumpNetwork {
     private var owner: NetlinkSocket?
     private var isLocked = false
     private var isStaying = false
+    /// A task in the tree's network namespace, once it is known.
+    private var root: Int32 = 0
     private var isHeld = false
 
     init(_ mode: TCPConnections, _ gate: ConnectionGate) {
@@ -63,7 +65,7 @@ final class DumpNetwork {
             if info.waiting > 0 { found = found ?? (door.socket, info.waiting) }
         }
         guard let found else { return }
-        if mayRetry { gate.waiting = listeners }
+        if mayRetry { (gate.waiting, gate.root) = (listeners, root) }
         throw .refused(
             .unsupported(
                 task: found.socket.process, object: found.socket.object,
@@ -79,7 +81,10 @@ final class DumpNetwork {
     }
 
     /// Keeps packets away from the connections, then reads them.
-    func collect(_ contents: inout ImageContents) throws(EngineError) {
+    ///
+    /// - Parameter root: A task of the tree; its network namespace is the one that the sockets belong to.
+    func collect(_ contents: inout ImageContents, root: Int32) throws(EngineError) {
+        self.root = root
         guard mode == .keep, !members.isEmpty || !doors.isEmpty else { return }
         try refuseWaiting()
         lockName = PacketLock.name(
@@ -118,7 +123,8 @@ final class DumpNetwork {
                 contents.inetSockets[member.index].state = state
                 contents.inetSockets[member.index].stream = try ConnectionReader.read(fd, info, state: state)
             } catch {
-                throw .system(error, task: member.socket.process, doing: "read the connection of \(member.socket.object)")
+                throw .system(
+                    error, task: member.socket.process, doing: "read the connection of \(member.socket.object)")
             }
         }
         for index in contents.inetSockets.indices where contents.inetSockets[index].state != .idle {
@@ -133,6 +139,8 @@ final class DumpNetwork {
         guard mode == .keep else { return }
         if !lockName.isEmpty {
             do throws(LinuxError) {
+                let visit = try Namespaces.Visit(root, Namespaces.Flag.network)
+                defer { visit.end() }
                 _ = try PacketLock.install(lockName, connections, listeners, owned: false)
                 isStaying = true
             } catch { throw .system(error, task: nil, doing: "keep the packet lock \(lockName)") }
@@ -151,7 +159,7 @@ final class DumpNetwork {
     func release() {
         if !isHeld {
             for member in members { ConnectionReader.leaveRepair(member.socket.copy, reuse: member.reuse) }
-            if isStaying { _ = try? PacketLock.remove(lockName) }
+            if isStaying { remove(lockName) }
         }
         isStaying = false
         unlock()
@@ -159,9 +167,15 @@ final class DumpNetwork {
     }
 
     private func unlock() {
-        if let owner { owner.close() } else if isLocked { _ = try? PacketLock.remove(passingName) }
+        if let owner { owner.close() } else if isLocked { remove(passingName) }
         owner = nil
         isLocked = false
+    }
+
+    private func remove(_ name: String) {
+        let visit = try? Namespaces.Visit(root, Namespaces.Flag.network)
+        defer { visit?.end() }
+        _ = try? PacketLock.remove(name)
     }
 
     /// Of the lock that only this dump needs.
