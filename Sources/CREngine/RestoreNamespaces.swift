@@ -219,6 +219,10 @@ final class RestoreNamespaces {
     }
 
     private func fillTime(_ stub: RestoreStub, _ record: NamespaceRecord) throws(EngineError) {
+        let offsets = RestoreTime.here(
+            TimeOffsets(
+                monotonic: record.monotonicOffsetNanoseconds, boottime: record.boottimeOffsetNanoseconds),
+            contents.header)
         func line(_ clock: Int, _ offset: Int64) -> String {
             var rest = offset % 1_000_000_000
             if rest < 0 { rest += 1_000_000_000 }
@@ -228,8 +232,7 @@ final class RestoreNamespaces {
             let fd = try Files.open("/proc/\(stub.outer)/timens_offsets", .writeOnly)
             defer { Files.close(fd) }
             let text =
-                line(1, record.monotonicOffsetNanoseconds)
-                + line(7, record.boottimeOffsetNanoseconds)
+                line(1, offsets.monotonic) + line(7, offsets.boottime)
             try Files.write(fd, Array(text.utf8))
         }
         let fd = try EngineError.wrap("open a time namespace", task: stub.tid) { () throws(LinuxError) in

@@ -63,15 +63,23 @@ struct RestoreTime {
     /// The offsets of the namespace to make; `nil` when the engine's own is right.
     static func wanted(_ header: ImageHeader) -> TimeOffsets? {
         let own = TimeOffsets.of(Int32(Kernel.attempt(.getpid)))
-        var wanted = TimeOffsets(monotonic: header.monotonicOffset, boottime: header.boottimeOffset)
-        if header.bootID != bootID() {
-            // The engine's clocks are those of its own namespace.
-            let monotonic = Int64(clamping: MonotonicClock.nanoseconds(of: 1)) &- own.monotonic
-            let boottime = Int64(clamping: MonotonicClock.nanoseconds(of: 7)) &- own.boottime
-            wanted.monotonic = Int64(clamping: header.monotonicNanoseconds) &- monotonic
-            wanted.boottime = Int64(clamping: header.boottimeNanoseconds) &- boottime
-        }
+        let source = TimeOffsets(monotonic: header.monotonicOffset, boottime: header.boottimeOffset)
+        let wanted = here(source, header)
         return wanted == own ? nil : wanted
+    }
+
+    /// The offsets that give a namespace of the source the same clocks here.
+    static func here(_ source: TimeOffsets, _ header: ImageHeader) -> TimeOffsets {
+        if header.bootID == bootID() { return source }
+        let own = TimeOffsets.of(Int32(Kernel.attempt(.getpid)))
+        /// What the two kernels count without any namespace: the engine and the header see clocks through theirs.
+        func shift(_ clock: UInt64, _ dumped: UInt64, _ offset: Int64, _ ownOffset: Int64) -> Int64 {
+            (Int64(clamping: dumped) &- offset) &- (Int64(clamping: MonotonicClock.nanoseconds(of: clock)) &- ownOffset)
+        }
+        return TimeOffsets(
+            monotonic: source.monotonic
+                &+ shift(1, header.monotonicNanoseconds, header.monotonicOffset, own.monotonic),
+            boottime: source.boottime &+ shift(7, header.boottimeNanoseconds, header.boottimeOffset, own.boottime))
     }
 
     /// Changes with every boot.
