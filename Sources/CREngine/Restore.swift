@@ -239,16 +239,14 @@ final class RestoreSession {
             guard let epoll = files.openFiles[file.number] else { continue }
             for target in file.epollTargets {
                 guard let watched = files.openFiles[target.openFile] else { continue }
-                try root.call(
-                    .dup3, [UInt64(watched), RestoreStub.word(target.fd), 0], doing: "place fd \(target.fd) for epoll")
+                let fd = RestoreStub.word(target.fd)
                 // struct epoll_event is packed: events, then data.
-                let event = try root.put(
-                    [UInt64(target.events) | target.data << 32, target.data >> 32].littleEndianBytes)
-                try root.call(
-                    .epoll_ctl, [UInt64(epoll), 1, RestoreStub.word(target.fd), event],
-                    doing: "watch fd \(target.fd) by epoll")
+                let event = try root.hold(words: [UInt64(target.events) | target.data << 32, target.data >> 32])
+                try root.later(.dup3, [UInt64(watched), fd, 0], doing: "place fd \(target.fd) for epoll")
+                try root.later(.epoll_ctl, [UInt64(epoll), 1, fd, event], doing: "watch fd \(target.fd) by epoll")
             }
         }
+        try root.flush()
     }
 
     /// A run that was read and could not be used yet.
