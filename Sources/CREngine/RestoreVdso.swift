@@ -10,6 +10,10 @@ final class RestoreVdso {
     private let contents: ImageContents
     private let specials: [Mapping]
     private let current: [UInt8]
+    /// Address spaces whose vDSO makes room for the kernel's.
+    private var movable: Set<UInt32> = []
+    /// Where the others' lie.
+    private var kept: [UInt32: Range<UInt64>] = [:]
     /// Pages of each image vDSO as they come in.
     private var images: [UInt32: [UInt8]] = [:]
     private(set) var notes: [String] = []
@@ -25,39 +29,43 @@ final class RestoreVdso {
         self.contents = contents
         self.specials = specials
         current = Host.vdso()
+        let isSameKernel =
+            contents.header.kernelRelease == Host.kernelName().release
+            && RestoreFingerprint.kernelVersion(contents.header.fingerprint) == Host.kernelName().version
+        for space in contents.addressSpaces {
+            guard let vdso = space.vmas.first(where: { $0.kind == .vdso }) else { continue }
+            if isSameKernel, Self.hasLayout(of: specials, space) {
+                movable.insert(space.number)
+            } else {
+                kept[space.number] = vdso.start..<vdso.end
+            }
+        }
+    }
+
+    private static func hasLayout(of specials: [Mapping], _ space: AddressSpaceRecord) -> Bool {
+        guard let first = specials.first, let own = specials.first(where: { $0.name == "[vdso]" }) else { return false }
+        let special = space.vmas.filter { $0.kind == .vdso || $0.kind == .vvar }
+        let all = special.filter { $0.kind == .vdso }
+        guard let start = special.first?.start, let vdso = all.first, all.count == 1 else { return false }
+        return vdso.start - start == own.start - first.start && vdso.end - vdso.start == own.sizeBytes
     }
 
     /// Whether the kernel's vDSO may take the place of the image's.
     ///
     /// The image's pages come only after its address spaces are mapped, so they cannot be compared in time; the kernel's
     /// own vDSO is moved when layout and kernel are the same, which leaves only what the kernel patched for the CPU.
-    func canMove(_ number: UInt32) -> Bool {
-        guard let space = contents.addressSpaces.first(where: { $0.number == number }),
-            let vdso = space.vmas.first(where: { $0.kind == .vdso }),
-            let first = specials.first, let own = specials.first(where: { $0.name == "[vdso]" })
-        else { return false }
-        let special = space.vmas.filter { $0.kind == .vdso || $0.kind == .vvar }
-        guard let start = special.first?.start, special.filter({ $0.kind == .vdso }).count == 1 else { return false }
-        let same = vdso.start - start == own.start - first.start && vdso.end - vdso.start == own.sizeBytes
-        return same && contents.header.kernelRelease == Host.kernelName().release
-            && sourceKernel == Host.kernelName().version
-    }
-
-    /// `uname -v` of the source, out of its fingerprint.
-    private var sourceKernel: String { RestoreFingerprint.kernelVersion(contents.header.fingerprint) }
+    func canMove(_ number: UInt32) -> Bool { movable.contains(number) }
 
     /// Keeps the bytes of a vDSO that comes by.
     func keep(_ run: PageRun, _ reader: ImageReader<DescriptorSource>) {
-        guard let space = contents.addressSpaces.first(where: { $0.number == run.target }),
-            let vdso = space.vmas.first(where: { $0.kind == .vdso }), !canMove(run.target)
-        else { return }
+        guard let vdso = kept[run.target] else { return }
         let end = run.start + UInt64(run.byteCount)
-        guard run.start < vdso.end, end > vdso.start else { return }
-        let from = max(run.start, vdso.start)
-        let to = min(end, vdso.end)
-        var image = images[run.target] ?? [UInt8](repeating: 0, count: Int(vdso.end - vdso.start))
+        guard run.start < vdso.upperBound, end > vdso.lowerBound else { return }
+        let from = max(run.start, vdso.lowerBound)
+        let to = min(end, vdso.upperBound)
+        var image = images[run.target] ?? [UInt8](repeating: 0, count: Int(vdso.upperBound - vdso.lowerBound))
         let piece = reader.withPageBytes { Array($0[Int(from - run.start)..<Int(to - run.start)]) }
-        image.replaceSubrange(Int(from - vdso.start)..<Int(to - vdso.start), with: piece)
+        image.replaceSubrange(Int(from - vdso.lowerBound)..<Int(to - vdso.lowerBound), with: piece)
         images[run.target] = image
     }
 
