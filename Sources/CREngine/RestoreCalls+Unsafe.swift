@@ -59,6 +59,17 @@ enum RestoreCalls {
         _ = try check(.chmod, path, change)
     }
 
+    /// Owner of what stands at a path, which is no symbolic link's target.
+    static func setOwner(ofName path: String, _ uid: UInt32, _ gid: UInt32) throws(LinuxError) {
+        let (answer, _) = with(Array(path.utf8) + [0]) { Kernel.attempt(.lchown, $0, UInt64(uid), UInt64(gid)) }
+        _ = try check(.lchown, path, answer)
+    }
+
+    static func setMode(ofName path: String, _ mode: UInt32) throws(LinuxError) {
+        let (answer, _) = with(Array(path.utf8) + [0]) { Kernel.attempt(.chmod, $0, UInt64(mode)) }
+        _ = try check(.chmod, path, answer)
+    }
+
     /// Removes an empty folder; one that is not empty stays.
     static func removeFolder(_ path: String) { _ = with(Array(path.utf8) + [0]) { Kernel.attempt(.rmdir, $0) } }
 

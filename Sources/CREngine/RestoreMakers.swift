@@ -11,6 +11,9 @@ final class RestoreMakers {
     private let tree: RestoreTree
     private var children: [Int32: RestoreStub] = [:]
     private var ownGroups: [UInt64]
+    /// `/proc/PID/uid_map` and `gid_map` of the root's stub: first inside, first outside, count.
+    private let users: [[UInt64]]
+    private let groups: [[UInt64]]
     private(set) var notes: [String] = []
 
     init(root: RestoreStub, tree: RestoreTree) throws(EngineError) {
@@ -19,6 +22,20 @@ final class RestoreMakers {
         ownGroups = try EngineError.wrap("read the stub's groups", task: root.tid) { () throws(LinuxError) in
             try Procfs.status(root.outer).groups.map { UInt64($0) }
         }
+        users = Self.map("/proc/\(root.outer)/uid_map")
+        groups = Self.map("/proc/\(root.outer)/gid_map")
+        ownGroups = ownGroups.map { Self.inside($0, groups) }
+    }
+
+    private static func map(_ path: String) -> [[UInt64]] {
+        let lines = ((try? Files.text(of: path)) ?? "").split(separator: "\n")
+        return lines.map { $0.split(separator: " ").compactMap { UInt64($0) } }.filter { $0.count == 3 }
+    }
+
+    /// What an ID that the engine sees is in the stub's user namespace; itself when it is not mapped.
+    private static func inside(_ id: UInt64, _ map: [[UInt64]]) -> UInt64 {
+        for line in map where id >= line[1] && id - line[1] < line[2] { return line[0] + (id - line[1]) }
+        return id
     }
 
     /// Runs `body` in a stub that the kernel takes for the one that the credentials describe.
@@ -28,13 +45,16 @@ final class RestoreMakers {
     ) throws(EngineError) -> Value {
         guard credentials.isPresent else { return try body(root) }
         let stub = try stub(for: credentials.pid, object)
-        let switches = credentials.uid != 0 || credentials.gid != 0 || groups != ownGroups
+        let user = Self.inside(UInt64(credentials.uid), users)
+        let group = Self.inside(UInt64(credentials.gid), self.groups)
+        let groups = groups.map { Self.inside($0, self.groups) }
+        let switches = user != 0 || group != 0 || groups != ownGroups
         guard switches else { return try body(stub) }
         // Real and saved IDs stay, so that the way back is open.
         let groupsAreSet = try setGroups(stub, groups)
-        let group = try stub.attempt(.setresgid, [.max, UInt64(credentials.gid), .max])
-        let user = try stub.attempt(.setresuid, [.max, UInt64(credentials.uid), .max])
-        if !groupsAreSet || group != nil || user != nil {
+        let groupError = try stub.attempt(.setresgid, [.max, group, .max])
+        let userError = try stub.attempt(.setresuid, [.max, user, .max])
+        if !groupsAreSet || groupError != nil || userError != nil {
             notes.append("the other end of \(object) shows another user than before")
         }
         let value = try body(stub)

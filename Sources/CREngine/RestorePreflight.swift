@@ -26,6 +26,7 @@ struct RestorePreflight {
         guardPages()
         if RestoreNamespaces.rootRecord(contents, .mount) == nil { files() }
         try settle()
+        if RestoreNamespaces.rootRecord(contents, .mount) == nil { try socketNames() }
         if !options.newPidNamespace, RestoreNamespaces.rootRecord(contents, .pid) == nil { try identifiers() }
     }
 
@@ -34,6 +35,7 @@ struct RestorePreflight {
         if RestoreNamespaces.rootRecord(contents, .mount) == nil { return }
         files()
         try settle()
+        try socketNames()
     }
 
     private mutating func settle() throws(EngineError) {
@@ -42,8 +44,6 @@ struct RestorePreflight {
             notes.append("forced past: \(refusal.message)")
         }
         refusals = []
-        try socketNames()
-        if !options.newPidNamespace { try identifiers() }
     }
 
     mutating func refuse(

@@ -144,13 +144,10 @@ final class RestoreUnixNames {
     /// Gives the file of a name its owner and mode.
     func setOwner(_ key: UInt32, _ record: UnixSocketRecord, _ object: String) throws(EngineError) {
         guard let place = places[key] else { return }
-        let base = try root.put(place.base + [0])
-        try root.call(
-            .fchownat, [place.folder, base, UInt64(record.fileUid), UInt64(record.fileGid), 0x100],
-            doing: "set the owner of the name of \(object)")
-        try root.call(
-            .fchmodat, [place.folder, base, UInt64(record.fileMode & 0o7777)],
-            doing: "set the mode of the name of \(object)")
+        try EngineError.wrap("set owner and mode of the name of \(object)") { () throws(LinuxError) in
+            try RestoreCalls.setOwner(ofName: place.path, record.fileUid, record.fileGid)
+            try RestoreCalls.setMode(ofName: place.path, record.fileMode & 0o7777)
+        }
     }
 
     /// Lets a stub that shares the root stub's descriptors connect to a bound socket.
