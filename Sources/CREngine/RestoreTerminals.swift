@@ -65,9 +65,10 @@ final class RestoreTerminals {
             try Terminals.set(.settings, of: master, to: record.settings)
             return
         }
-        // O_RDWR|O_NOCTTY|O_NONBLOCK|O_CLOEXEC
+        // O_RDWR|O_NOCTTY|O_NONBLOCK. With O_CLOEXEC this call, unlike open(2), would mark the open file itself, and every
+        // descriptor of it would look like one that is closed by execve(2), also to the next dump.
         let slave = try lift(
-            try Terminals.act(.openPeer, on: master, 0o2 | 0o400 | 0o4000 | 0o2000000), record.masterPath)
+            try Terminals.act(.openPeer, on: master, 0o2 | 0o400 | 0o4000), record.masterPath)
         slaves[record.number] = slave
         let node = try Files.status(of: slave)
         do throws(LinuxError) {
@@ -95,7 +96,7 @@ final class RestoreTerminals {
         // F_DUPFD_CLOEXEC
         if file.kind == .terminalMaster { return Int32(try RestoreCalls.control(master, 1030, 0, file.terminalPath)) }
         let flags = UInt64(file.flags & 0o3) | 0o400 | 0o4000
-        let peer = try Terminals.act(.openPeer, on: master, flags | 0o2000000)
+        let peer = try Terminals.act(.openPeer, on: master, flags)
         let shown = try Files.link("/proc/self/fd/\(peer)")
         if shown == file.terminalPath { return peer }
         do throws(LinuxError) {
