@@ -29,8 +29,20 @@ struct RelationPlan: Hashable {
 
     /// - Throws: `EngineError.refused` for relations that no order of forks gives.
     init(_ contents: ImageContents) throws(EngineError) {
-        var planner = try RelationPlanner(contents)
-        try planner.run()
+        var planner: RelationPlanner
+        do throws(EngineError) {
+            planner = try RelationPlanner(contents)
+            try planner.run()
+        } catch {
+            guard case .refused = error else { throw error }
+            // Some process may have been further down when it was born.
+            planner = try RelationPlanner(contents)
+            planner.moveDown()
+            do throws(EngineError) { try planner.run() } catch let second {
+                guard case .refused = second else { throw second }
+                throw error
+            }
+        }
         steps = planner.steps
         rootSession = planner.rootSession
     }
@@ -44,6 +56,8 @@ private struct RelationPlanner {
     private let root: ProcessRecord
     private var records: [Int32: ProcessRecord] = [:]
     private var children: [Int32: [ProcessRecord]] = [:]
+    /// Who is forked below whom: by its parent, or somewhere below the parent.
+    private var places: [Int32: Int32] = [:]
     /// Sessions that belong to others.
     private var outside: Set<Int32> = []
     /// The session that a process must be born in; none when any will do.
@@ -70,19 +84,69 @@ private struct RelationPlanner {
         self.root = root
         for process in processes {
             records[process.pid] = process
-            if process.parent != 0 { children[process.parent, default: []].append(process) }
+            if process.parent != 0 { places[process.pid] = process.parent }
             if process.sessionIsOutside { outside.insert(process.session) }
         }
-        for parent in children.keys { children[parent]?.sort { $0.pid < $1.pid } }
-        // Parents come before children, so backwards every child is known before its parent asks.
-        for process in processes.reversed() {
-            if process.session != process.pid {
-                birth[process.pid] = process.session
-            } else {
-                birth[process.pid] = (children[process.pid] ?? []).lazy.compactMap { [birth] in birth[$0.pid] }
-                    .first { $0 != process.pid }
-            }
+        findBirths()
+    }
+
+    /// Works out the sessions that processes must be born in, from the bottom up.
+    private mutating func findBirths() {
+        children = [:]
+        for process in processes {
+            if let place = places[process.pid] { children[place, default: []].append(process) }
         }
+        for parent in children.keys { children[parent]?.sort { $0.pid < $1.pid } }
+        var order = [root]
+        var index = 0
+        while index < order.count {
+            order += children[order[index].pid] ?? []
+            index += 1
+        }
+        birth = [:]
+        for process in order.reversed() {
+            guard process.session == process.pid else {
+                birth[process.pid] = process.session
+                continue
+            }
+            var wishes: [Int32: Int] = [:]
+            for child in children[process.pid] ?? [] {
+                if let wish = birth[child.pid], wish != process.pid { wishes[wish, default: 0] += 1 }
+            }
+            birth[process.pid] = wishes.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key
+        }
+    }
+
+    /// Puts processes further down, until those above the members of each session are in one line.
+    ///
+    /// When the founder was born they were: all of them were above it. They came apart when processes between them
+    /// ended. Who is above whom in such a line shows in the PIDs, unless they have started again from the lowest.
+    mutating func moveDown() {
+        var targets: [Int32: Set<Int32>] = [:]
+        for process in processes where process.pid != root.pid {
+            guard let session = birth[process.pid], let parent = records[process.parent], parent.session != session
+            else { continue }
+            targets[session, default: []].insert(parent.pid)
+        }
+        for (session, parents) in targets.sorted(by: { $0.key < $1.key }) where !outside.contains(session) {
+            let line = parents.sorted() + (records[session] == nil ? [] : [session])
+            for (above, below) in zip(line, line.dropFirst()) { moveDown(below, under: above) }
+        }
+        findBirths()
+    }
+
+    private mutating func moveDown(_ below: Int32, under above: Int32) {
+        func line(_ pid: Int32) -> [Int32] {
+            var line = [pid]
+            while let next = places[line[line.count - 1]] { line.append(next) }
+            return line
+        }
+        let belowLine = line(below)
+        let aboveLine = line(above)
+        if belowLine.contains(above) || aboveLine.contains(below) { return }
+        let common = Set(aboveLine)
+        // The uppermost that is not above both.
+        if let mover = belowLine.prefix(while: { !common.contains($0) }).last { places[mover] = above }
     }
 
     private func refusal(_ process: ProcessRecord, _ object: String, _ why: String) -> EngineError {
@@ -132,7 +196,7 @@ private struct RelationPlanner {
                 if wanted == nil || wanted == process.session {
                     late.append(child)
                 } else if wanted == session {
-                    fork(child, from: process.pid, in: session)
+                    forkBelow(child, process.pid, in: session)
                 } else {
                     strays.append(child)
                 }
@@ -141,8 +205,18 @@ private struct RelationPlanner {
                 steps.append(.newSession(process.pid))
                 founded.insert(process.pid)
             }
-            for child in late { fork(child, from: process.pid, in: process.session) }
+            for child in late { forkBelow(child, process.pid, in: process.session) }
         }
+    }
+
+    private mutating func forkBelow(_ child: ProcessRecord, _ place: Int32, in session: Int32) {
+        guard child.parent != place else {
+            fork(child, from: place, in: session)
+            return
+        }
+        lastPassing -= 1
+        forkPassing(lastPassing, from: place, for: child.parent)
+        fork(child, from: lastPassing, in: session)
     }
 
     private mutating func fork(_ child: ProcessRecord, from parent: Int32, in session: Int32) {
@@ -183,7 +257,9 @@ private struct RelationPlanner {
             return
         }
         // The founder is gone. A passing task takes its place below the lowest of the parents.
-        let lowest = members.map(\.parent).max { ancestors(of: $0).count < ancestors(of: $1).count } ?? first.parent
+        let lowest =
+            members.map { places[$0.pid] ?? $0.parent }.max { ancestors(of: $0).count < ancestors(of: $1).count }
+            ?? first.parent
         forkPassing(session, from: lowest, for: lowest)
         steps.append(.newSession(session))
         founded.insert(session)
@@ -201,6 +277,9 @@ private struct RelationPlanner {
             guard above.contains(parent) else {
                 throw refusal(
                     own[0], "session \(founder)", "its parent \(parent) is not above the founder of its session")
+            }
+            for member in own where places[member.pid] != parent && !above.contains(places[member.pid] ?? parent) {
+                throw refusal(member, "session \(founder)", "it cannot be forked where it was born")
             }
             lastPassing -= 1
             forkPassing(lastPassing, from: founder, for: parent)

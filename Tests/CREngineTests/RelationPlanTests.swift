@@ -93,6 +93,14 @@ struct RelationPlanTests {
                 .fork(parent: 7, child: 8), .newSession(7), .adopt(5, true), .end(6, by: 5), .adopt(5, false),
             ]),
         RelationCase(
+            testDescription: "processes side by side with orphans of one session were once above each other",
+            contents: tree((5, 0, 5, 5), (6, 5, 6, 6), (8, 6, 7, 7), (9, 6, 7, 7), (10, 5, 10, 10), (11, 10, 7, 7)),
+            steps: [
+                .newSession(5), .fork(parent: 5, child: 7), .newSession(7), .fork(parent: 7, child: 6),
+                .fork(parent: 7, child: 10), .fork(parent: 6, child: 8), .fork(parent: 6, child: 9), .newSession(6),
+                .fork(parent: 10, child: 11), .newSession(10), .adopt(5, true), .end(7, by: 5), .adopt(5, false),
+            ]),
+        RelationCase(
             testDescription: "the founder of a group has gone to another",
             contents: tree((5, 0, 5, 5), (6, 5, 5, 5), (7, 5, 6, 5)),
             steps: [
