@@ -48,7 +48,7 @@ extension DumpCollector {
 
         // The same file is mapped in several pieces; ask for its status once.
         var statuses: [InodeKey: FileStatus] = [:]
-        for mapping in mappings where mapping.name != "[vsyscall]" {
+        for mapping in mappings where mapping.name != "[vsyscall]" && !Self.isAIORing(mapping) {
             record.vmas.append(try vma(mapping, of: pid, &statuses))
         }
         record.guards = try guards(of: pid, mappings)

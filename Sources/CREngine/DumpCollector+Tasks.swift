@@ -16,6 +16,7 @@ extension DumpCollector {
         guard let instruction = try RemoteInstruction.findSystemCall(process.pid, in: code) else {
             throw refuse(process.pid, "process \(process.pid)", "no executable memory holds a system call instruction")
         }
+        let rings = try aioRings(process, mappings)
         let leader = try RemoteTask(task: process.pid, systemCallAddress: instruction)
         leader.wakeups = wakeups
         var failure: EngineError?
@@ -28,6 +29,7 @@ extension DumpCollector {
             }
             space.futureLock = try futureLock(process, scratch: try leader.scratch())
             try collectProcess(leader, process, &record, &space, signalTable: signalTable)
+            record.state.aioRings = rings
             try collectTask(leader, process)
             for task in process.tasks where task != process.pid {
                 try checkInterruption()

@@ -91,6 +91,7 @@ struct RestoreProcessState {
     /// What goes with the address space or comes to all threads, before there are any.
     func apply() throws(EngineError) -> [String] {
         var notes: [String] = []
+        try RestoreAIO(stub: stub, rings: state.aioRings).make()
         for bit in UInt64(0)..<32 where state.membarriers >> UInt32(bit) & 1 != 0 {
             if let errno = try stub.attempt(.membarrier, [1 << bit, 0, 0]) {
                 notes.append("membarrier registration \(1 << bit) of process \(stub.tid) failed: \(errno)")

@@ -5,6 +5,7 @@ extension ImageContents {
         try processesFit()
         try tasksFit()
         try taskStatesFit()
+        try ringsFit()
         for space in addressSpaces { try fits(space) }
         try filesFit()
         try terminalsFit()

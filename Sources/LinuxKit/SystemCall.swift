@@ -152,6 +152,8 @@ public enum SystemCall: UInt64, Sendable {
     case sched_setaffinity = 203
     case sched_getaffinity = 204
     case io_setup = 206
+    case io_getevents = 208
+    case io_submit = 209
     case epoll_create = 213
     case getdents64 = 217
     case set_tid_address = 218

@@ -72,6 +72,7 @@ public struct ProcessStateValue: ImageValue {
     public var mergesMemory = false
     /// ARCH_GET_XCOMP_PERM: state components that it asked for; 0 when the kernel does not tell.
     public var permittedComponents: UInt64 = 0
+    public var aioRings: [AIORingValue] = []
 
     public init() {}
 
@@ -81,6 +82,7 @@ public struct ProcessStateValue: ImageValue {
         try fields.number("denyWriteExecute", &denyWriteExecute)
         try fields.flag("mergesMemory", &mergesMemory)
         try fields.hex("permittedComponents", &permittedComponents)
+        try fields.list("aioRings", &aioRings)
     }
 }
 

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/fanotify.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
@@ -53,7 +54,11 @@ static void make_io_uring(void) {
 }
 static void use_io_uring(void) { must(syscall(SYS_io_uring_enter, held, 0, 0, 0, NULL, 0) == 0, "io_uring_enter"); }
 
-static void make_aio(void) { made(syscall(SYS_io_setup, 4, &aio), "io_setup"); }
+// With something that can be polled: whether a request does so is not to be seen.
+static void make_aio(void) {
+    made(syscall(SYS_io_setup, 4, &aio), "io_setup");
+    made(eventfd(0, EFD_CLOEXEC), "eventfd");
+}
 static void use_aio(void) {
     struct io_event event;
     must(syscall(SYS_io_getevents, aio, 0, 1, &event, &(struct timespec){0, 0}) == 0, "io_getevents");
