@@ -20,7 +20,8 @@ extension EngineTests {
             Case("io_uring", "io_uring"), Case("aio", "aio"),
             Case("fanotify", "fanotify"), Case("userfaultfd", "userfaultfd"),
             Case("perf", "perf"), Case("bpf", "bpf"),
-            Case("sysv-shm", "SYSV", "System V"), Case("mqueue", "mqueue", "message queue"),
+            Case("sysv-undo", "SEM_UNDO"), Case("mseal", "sealed"), Case("secret-memory", "secret"),
+            Case("mqueue", "mqueue", "message queue"),
             Case("pid-namespace", "namespace"),
             Case("mount-namespace", "namespace"), Case("traced-child", "tracing"),
         ]

@@ -20,7 +20,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/shm.h>
+#include <sys/sem.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -171,10 +171,24 @@ static void make_bpf(void) {
     held = made(syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof map), "bpf");
 }
 
-static void make_sysv_shm(void) {
-    int segment = made(shmget(IPC_PRIVATE, 4096, 0600), "shmget");
-    memory = shmat(segment, NULL, 0);
-    must(memory != (void *)-1 && shmctl(segment, IPC_RMID, NULL) == 0, "shmat");
+static int semaphores = -1;
+static void make_sysv_undo(void) {
+    semaphores = made(semget(IPC_PRIVATE, 1, 0600), "semget");
+    struct sembuf up = {0, 3, SEM_UNDO};
+    must(semop(semaphores, &up, 1) == 0, "semop");
+}
+static void use_sysv_undo(void) { must(semctl(semaphores, 0, GETVAL) == 3, "the semaphore"); }
+
+static void make_mseal(void) {
+    memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    must(memory != MAP_FAILED, "mmap");
+    made(syscall(462, memory, 4096, 0), "mseal");
+}
+static void make_secret_memory(void) {
+    int secret = made(syscall(447, 0), "memfd_secret");
+    must(ftruncate(secret, 4096) == 0, "ftruncate");
+    memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, secret, 0);
+    must(memory != MAP_FAILED && close(secret) == 0, "mmap");
 }
 static void use_memory(void) { must(*memory == workload_progress_count, "the memory"), *memory += 1; }
 
@@ -268,7 +282,9 @@ static const struct {
     {"signalfd", make_signalfd, use_signalfd},
     {"pidfd", make_pidfd, use_pidfd},
     {"bpf", make_bpf, use_descriptor},
-    {"sysv-shm", make_sysv_shm, use_memory},
+    {"sysv-undo", make_sysv_undo, use_sysv_undo},
+    {"mseal", make_mseal, use_memory},
+    {"secret-memory", make_secret_memory, use_memory},
     {"mqueue", make_mqueue, use_mqueue},
     {"flock", make_flock, use_flock},
     {"record-lock", make_record_lock, use_record_lock},
@@ -292,6 +308,7 @@ int main(int argc, char **argv) {
             workload_progress();
         }
         if (child > 0) kill(child, SIGKILL);
+        if (semaphores >= 0) semctl(semaphores, 0, IPC_RMID);
         workload_verified();
     }
     workload_fail("usage: holder KIND");
