@@ -39,6 +39,7 @@ enum InetOptions {
     static let levelIPv6: Int32 = 41
     static let freebind: Int32 = 15
     static let freebind6: Int32 = 78
+    static let versionOnly: Int32 = 26
     private static let levelRaw: Int32 = 255
     private static let levelICMPv6: Int32 = 58
 
@@ -85,7 +86,7 @@ enum InetOptions {
     ]
 
     private static let ipv6: [Option] = [
-        Option(levelIPv6, 26, 4, .early), Option(levelIPv6, freebind6, 4, .early),  // V6ONLY
+        Option(levelIPv6, versionOnly, 4, .early), Option(levelIPv6, freebind6, 4, .early),  // V6ONLY
         Option(levelIPv6, 75, 4, .early), Option(levelIPv6, 72, 4, .early),  // TRANSPARENT, ADDR_PREFERENCES
         Option(levelIPv6, 33), Option(levelIPv6, 11), Option(levelIPv6, 70),  // FLOWINFO_SEND, FLOWINFO, AUTOFLOWLABEL
         Option(levelIPv6, 16), Option(levelIPv6, 30), Option(levelIPv6, 31),  // UNICAST_HOPS, …
@@ -147,7 +148,8 @@ enum InetOptions {
             switch option.stage {
             case .early: break
             case .late: isDue = !early
-            case .idleOnly: isDue = !early && !record.state.isConnection && record.state != .synSent
+            case .idleOnly:
+                isDue = !early && !record.state.isConnection && record.state != .synSent && record.shutdown != 3
             }
             // What decides about binding is forced while the socket is bound, and may differ afterwards.
             if option.stage == .early, !early { isDue = true }
@@ -157,7 +159,8 @@ enum InetOptions {
             do {
                 try SocketCalls.setOption(fd, option.level, option.name, wanted.value)
             } catch {
-                // V6ONLY cannot change any more, and was right before.
+                // Once bound it is fixed; to an address, as connections are, the kernel binds for IPv6 only.
+                if option.level == levelIPv6, option.name == versionOnly { continue }
                 notes.append(
                     "option \(option.name) of level \(option.level) of \(object) could not be set: "
                         + (error.errno.map { "\($0)" } ?? error.description))
