@@ -57,8 +57,17 @@ extension DumpCollector {
         case 16: try collectNetlinkSocket(known, record)
         case 17: try collectPacketSocket(known, record, inode: status.inode)
         default:
-            throw refuse(process, object, "sockets of family \(record.domain) are not carried by this version")
+            throw refuse(
+                process, object,
+                "sockets of family \(Self.families[record.domain] ?? "\(record.domain)") are not carried")
         }
         return record.number
     }
+
+    /// `linux/socket.h`
+    private static let families: [UInt32: String] = [
+        3: "AF_AX25", 4: "AF_IPX", 5: "AF_APPLETALK", 9: "AF_X25", 15: "AF_KEY", 21: "AF_RDS", 24: "AF_PPPOX",
+        29: "AF_CAN", 30: "AF_TIPC", 31: "AF_BLUETOOTH", 38: "AF_ALG", 39: "AF_NFC", 40: "AF_VSOCK", 41: "AF_KCM",
+        42: "AF_QIPCRTR", 43: "AF_SMC", 44: "AF_XDP", 45: "AF_MCTP",
+    ]
 }

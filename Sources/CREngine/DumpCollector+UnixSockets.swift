@@ -14,8 +14,12 @@ extension DumpCollector {
     /// Completes all UNIX sockets. Descriptors that travel in messages can bring further ones, and files of any kind.
     func collectUnixSockets() throws(EngineError) {
         guard !unixSockets.isEmpty else { return }
-        let all = try EngineError.wrap("list the UNIX sockets") { () throws(LinuxError) in
-            try UnixDiagnostics.sockets()
+        let all: [UInt32: UnixDiagnostics.Socket]
+        do throws(LinuxError) { all = try UnixDiagnostics.sockets() } catch {
+            guard error.errno == .noEntry || error.errno == .notSupported, let first = unixSockets.first?.socket else {
+                throw .system(error, task: nil, doing: "list the UNIX sockets")
+            }
+            throw refuse(first.process, first.object, "this kernel does not show UNIX sockets (unix_diag)")
         }
         var index = 0
         while index < unixSockets.count {
