@@ -236,20 +236,30 @@ struct thread_start {
 };
 
 static void *thread_main(void *argument) {
-    struct thread_start *start = argument;
-    start->body(start->context);
+    struct thread_start start = *(struct thread_start *)argument;
+    free(argument);
+    start.body(start.context);
     return 0;
 }
 
-int crl_run_thread(size_t stack_bytes, void (*body)(void *_Nullable), void *context) {
+int crl_start_thread(size_t stack_bytes, void (*body)(void *_Nullable), void *context, unsigned long *handle) {
+    struct thread_start *start = malloc(sizeof *start);
+    if (!start) return -ENOMEM;
+    *start = (struct thread_start){body, context};
     pthread_attr_t attributes;
     pthread_t thread;
-    struct thread_start start = {body, context};
     int error = pthread_attr_init(&attributes);
-    if (error != 0) return -error;
-    error = pthread_attr_setstacksize(&attributes, stack_bytes);
-    if (error == 0) error = pthread_create(&thread, &attributes, thread_main, &start);
-    pthread_attr_destroy(&attributes);
-    if (error != 0) return -error;
-    return -pthread_join(thread, 0);
+    if (error == 0) {
+        error = pthread_attr_setstacksize(&attributes, stack_bytes);
+        if (error == 0) error = pthread_create(&thread, &attributes, thread_main, start);
+        pthread_attr_destroy(&attributes);
+    }
+    if (error != 0) {
+        free(start);
+        return -error;
+    }
+    *handle = (unsigned long)thread;
+    return 0;
 }
+
+int crl_join_thread(unsigned long handle) { return -pthread_join((pthread_t)handle, 0); }

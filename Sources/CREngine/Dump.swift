@@ -172,8 +172,10 @@ public enum Dump {
     private static func write(
         _ collector: DumpCollector, to output: Int32, _ wakeups: UInt64, place: String
     ) throws(EngineError) -> (pages: Int, bytes: UInt64) {
-        let sink = DumpSink(fd: output, wakeups: wakeups)
-        let pages = DumpPages { () throws(EngineError) in try collector.checkInterruption() }
+        let sink = try EngineError.wrap("start the writing thread") { () throws(LinuxError) in
+            try DumpSink(fd: output, wakeups: wakeups)
+        }
+        let pages = DumpPages(sink) { () throws(EngineError) in try collector.checkInterruption() }
         do throws(DumpFailure) {
             var writer: ImageWriter<DumpSink>
             do throws(ImageError) {

@@ -1,32 +1,35 @@
 internal import CRImage
 internal import LinuxKit
 
-/// Streams the pages of frozen address spaces, and the content of nameless files, through one buffer.
+/// Streams the pages of frozen address spaces, and the content of nameless files, through the sink's buffers.
 ///
-/// Memory stays flat: pages go from the task into the buffer and from there to the sink, whatever the workload's size.
+/// Memory stays flat: pages go from the task into a buffer and from there to the output, whatever the workload's size.
 final class DumpPages {
-    private static let bufferBytes = ImageFormat.maximumRunBytes
+    private static let bufferBytes = DumpSink.bufferBytes
     private static let pageBytes = ImageFormat.pageBytes
 
-    private let buffer: UnsafeMutableRawBufferPointer
+    private let sink: DumpSink
     private var ranges: [RemoteMemory.Range] = []
     private var filled = 0
+    /// Whether this kernel has PAGEMAP_SCAN, as far as known.
+    private var canScan = true
     private var isEarly = false
     private let checkInterruption: () throws(EngineError) -> Void
     /// Pages written.
     private(set) var count = 0
 
-    init(checkInterruption: @escaping () throws(EngineError) -> Void) {
+    init(_ sink: DumpSink, checkInterruption: @escaping () throws(EngineError) -> Void) {
+        self.sink = sink
         self.checkInterruption = checkInterruption
-        // SAFETY: freed in deinit; every use below stays inside its bounds.
-        buffer = .allocate(byteCount: Self.bufferBytes, alignment: Self.pageBytes)
     }
 
-    deinit { buffer.deallocate() }
+    private func buffer() throws(DumpFailure) -> UnsafeMutableRawBufferPointer {
+        do { return try sink.pageBuffer() } catch { throw .image(error) }
+    }
 
     /// Writes the pages of one address space: those that children share, or the others.
-    func write<Sink: ImageSink>(
-        _ space: DumpCollector.Space, early: Bool = false, to writer: inout ImageWriter<Sink>
+    func write(
+        _ space: DumpCollector.Space, early: Bool = false, to writer: inout ImageWriter<DumpSink>
     ) throws(DumpFailure) {
         let process = space.process
         isEarly = early
@@ -75,6 +78,29 @@ final class DumpPages {
         _ body: (RemoteMemory.Range) throws(DumpFailure) -> Void
     ) throws(DumpFailure) {
         if vma.kind == .vdso { return try body(RemoteMemory.Range(start: address, count: pages * Self.pageBytes)) }
+        let end = address + UInt64(pages * Self.pageBytes)
+        var position = address
+        while position < end, canScan {
+            let found: (ranges: [Range<UInt64>], end: UInt64)?
+            do throws(LinuxError) {
+                // In a file mapping a zero page hides the file's.
+                found = try pagemap.scan(position..<end, skipsZeros: vma.kind == .anonymous)
+            } catch {
+                throw .engine(.system(error, task: process, doing: "scan its page map"))
+            }
+            guard let found, found.end > position else {
+                canScan = false
+                break
+            }
+            for range in found.ranges {
+                try body(
+                    RemoteMemory.Range(start: range.lowerBound, count: Int(range.upperBound - range.lowerBound)))
+            }
+            position = found.end
+        }
+        if position >= end { return }
+        let pages = Int((end - position) / UInt64(Self.pageBytes))
+        let address = position
         let entries: [PagemapEntry]
         do throws(LinuxError) {
             entries = try pagemap.entries(from: address, count: pages)
@@ -97,9 +123,9 @@ final class DumpPages {
         RemoteMemory.Range(start: address + UInt64(first * Self.pageBytes), count: (end - first) * Self.pageBytes)
     }
 
-    private func add<Sink: ImageSink>(
+    private func add(
         _ range: RemoteMemory.Range, _ vma: VMAValue, _ space: DumpCollector.Space, direct: Bool, memory: Int32,
-        to writer: inout ImageWriter<Sink>
+        to writer: inout ImageWriter<DumpSink>
     ) throws(DumpFailure) {
         var rest = range
         while rest.count > 0 {
@@ -114,15 +140,16 @@ final class DumpPages {
         }
     }
 
-    private func flush<Sink: ImageSink>(
-        _ vma: VMAValue, _ space: DumpCollector.Space, direct: Bool, memory: Int32, to writer: inout ImageWriter<Sink>
+    private func flush(
+        _ vma: VMAValue, _ space: DumpCollector.Space, direct: Bool, memory: Int32, to writer: inout ImageWriter<DumpSink>
     ) throws(DumpFailure) {
         guard filled > 0 else { return }
+        let buffer = try buffer()
         do throws(LinuxError) {
             if direct {
                 try RemoteMemory.read(space.process, ranges, into: buffer)
             } else {
-                try readThroughFile(memory, space.process)
+                try readThroughFile(memory, space.process, into: buffer)
             }
         } catch {
             throw .engine(.system(error, task: space.process, doing: "read its memory"))
@@ -139,7 +166,9 @@ final class DumpPages {
         filled = 0
     }
 
-    private func readThroughFile(_ memory: Int32, _ process: Int32) throws(LinuxError) {
+    private func readThroughFile(
+        _ memory: Int32, _ process: Int32, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(LinuxError) {
         var offset = 0
         for range in ranges {
             var done = 0
@@ -155,9 +184,9 @@ final class DumpPages {
     }
 
     /// Writes whole pages, leaving out those of zeros when that means the same.
-    private func put<Sink: ImageSink>(
+    private func put(
         _ bytes: UnsafeRawBufferPointer, of target: UInt32, at start: UInt64, skipsZeros: Bool,
-        to writer: inout ImageWriter<Sink>
+        to writer: inout ImageWriter<DumpSink>
     ) throws(DumpFailure) {
         var first = 0
         var index = 0
@@ -197,8 +226,8 @@ final class DumpPages {
     }
 
     /// Writes the content of a nameless file, holes left out.
-    func write<Sink: ImageSink>(
-        _ content: DumpCollector.Content, to writer: inout ImageWriter<Sink>
+    func write(
+        _ content: DumpCollector.Content, to writer: inout ImageWriter<DumpSink>
     ) throws(DumpFailure) {
         var offset: UInt64 = 0
         while offset < content.sizeBytes {
@@ -215,8 +244,9 @@ final class DumpPages {
             while position < end {
                 let wanted = Int(min(UInt64(Self.bufferBytes), end - position))
                 let whole = (wanted + Self.pageBytes - 1) / Self.pageBytes * Self.pageBytes
+                let buffer = try buffer()
                 do throws(LinuxError) {
-                    try fill(content.fd, from: position, count: wanted, whole: whole)
+                    try fill(buffer, content.fd, from: position, count: wanted, whole: whole)
                 } catch {
                     throw .engine(.system(error, task: nil, doing: "read a nameless file"))
                 }
@@ -230,7 +260,9 @@ final class DumpPages {
     }
 
     /// Reads `count` bytes to the start of the buffer and fills up to `whole` with zeros.
-    private func fill(_ fd: Int32, from position: UInt64, count: Int, whole: Int) throws(LinuxError) {
+    private func fill(
+        _ buffer: UnsafeMutableRawBufferPointer, _ fd: Int32, from position: UInt64, count: Int, whole: Int
+    ) throws(LinuxError) {
         var done = 0
         while done < count {
             // SAFETY: inside the buffer: `count` is at most its size.

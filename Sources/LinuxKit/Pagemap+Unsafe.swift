@@ -68,4 +68,43 @@ public struct Pagemap: Sendable {
         if let failure { throw failure }
         return words[..<(done / 8)].map { PagemapEntry(rawValue: $0) }
     }
+
+    /// Private memory that holds something, by PAGEMAP_SCAN (6.7): the kernel hands out ranges instead of a word per page.
+    ///
+    /// - Parameters:
+    ///   - range: Page-aligned addresses.
+    ///   - skipsZeros: Leave out pages that the kernel's zero page backs.
+    /// - Returns: At most 1024 ranges, and where the walk ended; `nil` when this kernel cannot do it.
+    public func scan(
+        _ range: Range<UInt64>, skipsZeros: Bool
+    ) throws(LinuxError) -> (ranges: [Range<UInt64>], end: UInt64)? {
+        // PAGE_IS_FILE, PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PAGE_IS_PFNZERO, PAGE_IS_GUARD (6.15)
+        let (file, present, swapped, zero, guarded): (UInt64, UInt64, UInt64, UInt64, UInt64) = (4, 8, 16, 32, 256)
+        var regions = [UInt64](repeating: 0, count: 3 * 1024)
+        for withGuards in [true, false] {
+            let excluded = file | (skipsZeros ? zero : 0) | (withGuards ? guarded : 0)
+            // SAFETY: the kernel writes at most 1024 regions of three words into `regions`, and into `argument`.
+            let (answer, end) = regions.withUnsafeMutableBytes { buffer -> (Int64, UInt64) in
+                // struct pm_scan_arg: size, flags, start, end, walk_end, vec, vec_len, max_pages, category_inverted,
+                // category_mask, category_anyof_mask, return_mask
+                var argument: [UInt64] = [
+                    96, 0, range.lowerBound, range.upperBound, 0, Kernel.number(UnsafeRawPointer(buffer.baseAddress)),
+                    1024, 0, excluded, excluded, present | swapped, present,
+                ]
+                return argument.withUnsafeMutableBytes {
+                    let answer = Kernel.attempt(
+                        .ioctl, Kernel.number(fd), 0xc060_6610, Kernel.number(UnsafeRawPointer($0.baseAddress)))
+                    return (answer, $0.load(fromByteOffset: 32, as: UInt64.self))
+                }
+            }
+            if let errno = Kernel.errno(of: answer) {
+                if errno == .invalid, withGuards { continue }
+                if errno == .invalid || errno == .notTerminal { return nil }
+                throw .call("ioctl(PAGEMAP_SCAN)", object: "the page map of task \(process)", errno)
+            }
+            let ranges = (0..<Int(answer)).map { regions[$0 * 3]..<regions[$0 * 3 + 1] }
+            return (ranges, end)
+        }
+        return nil
+    }
 }

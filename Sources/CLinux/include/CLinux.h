@@ -87,9 +87,13 @@ pid_t crl_clone_paused(
 /// terminal, and whoever opens /dev/tty gets that of its own session. Close-on-exec. Returns 0 or -errno.
 int crl_open_controlling(int slave, const char *path, int flags, int target);
 
-/// Runs `body` on a new thread with `stack_bytes` of stack and waits for its end.
+/// Runs `body` on a new thread with `stack_bytes` of stack; `handle` is for crl_join_thread.
 /// pthread_create needs a C calling convention. Returns 0 or -errno.
-int crl_run_thread(size_t stack_bytes, void (*body)(void *_Nullable), void *_Nullable context);
+int crl_start_thread(
+    size_t stack_bytes, void (*body)(void *_Nullable), void *_Nullable context, unsigned long *handle);
+
+/// Waits for the end of a thread. Returns 0 or -errno.
+int crl_join_thread(unsigned long handle);
 
 #pragma clang assume_nonnull end
 
