@@ -242,6 +242,7 @@ extension DumpCollector {
         if components.count >= 2, components[0] == "proc", Int32(components[1]) != nil {
             throw refuse(process, "\(object): \(path)", "files below a process's /proc folder are not carried")
         }
+        try checkView(path, is: status, of: process, object)
         do {
             let there = try Files.status(of: visible(path, from: process), follow: false)
             if there.identity == status.identity { return }

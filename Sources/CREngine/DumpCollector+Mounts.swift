@@ -26,23 +26,36 @@ extension DumpCollector {
         }
     }
 
+    private func visitMounts(of pid: Int32) throws(EngineError) -> Namespaces.Visit {
+        try EngineError.wrap("enter a mount namespace", task: pid) { () throws(LinuxError) in
+            try Namespaces.Visit(pid, Namespaces.Flag.mount)
+        }
+    }
+
     func collectMounts(_ record: inout NamespaceRecord, _ pid: Int32) throws(EngineError) {
         let entries = try mountTable(pid)
         // The root's own namespace is put together from the engine's, all others from the root's.
         let provider: [MountEntry]
         let rootPid = tree.processes.first?.pid ?? pid
-        if pid == rootPid || contents.namespaces.allSatisfy({ $0.kind != .mount }) {
+        if contents.namespaces.allSatisfy({ $0.kind != .mount }) {
             provider = try EngineError.wrap("read the engine's mounts") { () throws(LinuxError) in
                 try Procfs.ownMounts()
             }
         } else {
             provider = try mountTable(rootPid)
         }
+        let isFirst = contents.namespaces.allSatisfy { $0.kind != .mount }
+        // Paths of the provider mean something in its own namespace.
+        let visit = isFirst ? nil : try visitMounts(of: rootPid)
+        defer { visit?.end() }
         let ids = Set(entries.map(\.id))
         guard
             let root = entries.first(where: { $0.mountPoint == "/" && !ids.contains($0.parent) })
                 ?? entries.first(where: { $0.mountPoint == "/" })
         else { throw refuse(pid, "mount namespace", "it has no root mount") }
+        let files = try EngineError.wrap("look at the mounts", task: pid) { () throws(LinuxError) in
+            try plainMountPoints(entries, pid)
+        }
         var systems: [UInt64: Int] = [:]
         var numbers: [Int: UInt32] = [:]
         for entry in Self.ordered(entries, root: root.id) {
@@ -67,8 +80,8 @@ extension DumpCollector {
             mount.isRootRemoved = entry.root.hasSuffix("//deleted")
             if mount.isRootRemoved { mount.root = String(entry.root.dropLast(9)) }
             for option in entry.options.split(separator: ",") { mount.flags |= Self.flagNames[String(option)] ?? 0 }
-            mount.isFolder = (try? kind(of: entry, pid)) ?? .directory == .directory
-            try propagation(&mount, entry, entries, provider, pid)
+            mount.isFolder = !files.contains(entry.mountPoint)
+            try propagation(&mount, entry, entries, provider, pid, isFirst: isFirst)
             if let name = externals["mnt[\(entry.mountPoint)]"] {
                 mount.externalName = name
             }
@@ -98,20 +111,25 @@ extension DumpCollector {
         return result
     }
 
-    private func kind(of entry: MountEntry, _ pid: Int32) throws(LinuxError) -> FileStatus.Kind {
+    /// Mount points that are no folders.
+    private func plainMountPoints(_ entries: [MountEntry], _ pid: Int32) throws(LinuxError) -> Set<String> {
         let visit = try Namespaces.Visit(pid, Namespaces.Flag.mount)
         defer { visit.end() }
-        return try Files.status(of: entry.mountPoint, follow: false).kind
+        return Set(
+            entries.map(\.mountPoint).filter { path in
+                (try? Files.status(of: path, follow: false)).map { $0.kind != .directory } ?? false
+            })
     }
 
     private func propagation(
-        _ mount: inout MountValue, _ entry: MountEntry, _ entries: [MountEntry], _ provider: [MountEntry], _ pid: Int32
+        _ mount: inout MountValue, _ entry: MountEntry, _ entries: [MountEntry], _ provider: [MountEntry], _ pid: Int32,
+        isFirst: Bool
     ) throws(EngineError) {
         let object = "mount \(entry.mountPoint)"
         mount.isUnbindable = entry.propagation.contains("unbindable")
         let shared = entry.group("shared")
         if shared != 0 {
-            if provider.contains(where: { $0.group("shared") == shared }) {
+            if isFirst, provider.contains(where: { $0.group("shared") == shared }) {
                 throw refuse(pid, object, "it shares its mount events with mounts outside of the namespace")
             }
             mount.group = UInt32(truncatingIfNeeded: shared)
@@ -123,7 +141,7 @@ extension DumpCollector {
         guard provider.contains(where: { $0.group("shared") == master }) else {
             throw refuse(pid, object, "it gets mount events from a mount that is in another namespace")
         }
-        mount.isMasterExternal = true
+        mount.isMasterExternal = isFirst
     }
 
     /// Where the provider shows what a mount shows; empty when nowhere.

@@ -180,7 +180,8 @@ extension DumpCollector {
     static let ipcSettings = [
         "kernel/sem", "kernel/shmmax", "kernel/shmall", "kernel/shmmni", "kernel/shm_rmid_forced", "kernel/msgmax",
         "kernel/msgmnb", "kernel/msgmni", "fs/mqueue/queues_max", "fs/mqueue/msg_max", "fs/mqueue/msgsize_max",
-        "fs/mqueue/msg_default", "fs/mqueue/msgsize_default",
+        "fs/mqueue/msg_default", "fs/mqueue/msgsize_default", "kernel/auto_msgmni", "kernel/msg_next_id",
+        "kernel/sem_next_id", "kernel/shm_next_id",
     ]
 
     /// Reads files below `/proc/sys` as the namespace sees them; what this kernel lacks is left out.
@@ -230,6 +231,23 @@ extension DumpCollector {
             }
             record.parent = number
         }
+    }
+
+    /// All files are opened in the root process's mount namespace; another one must show the same there.
+    func checkView(
+        _ path: String, is status: FileStatus, of process: Int32, _ object: String
+    ) throws(EngineError) {
+        guard let root = tree.processes.first?.pid, process != root,
+            mountNumber(process) != mountNumber(root)
+        else { return }
+        if let seen = try? Files.status(of: visible(path, from: root)), seen.identity == status.identity { return }
+        throw refuse(
+            process, "\(object): \(path)", "the mount namespace of the root process does not show this file there")
+    }
+
+    private func mountNumber(_ process: Int32) -> UInt32 {
+        let numbers = processNamespaces[process]?.namespaces ?? []
+        return contents.namespaces.first { $0.kind == .mount && numbers.contains($0.number) }?.number ?? 0
     }
 
     /// An ID as a task in the process's user namespace sees it.

@@ -8,15 +8,17 @@ internal import LinuxKit
 /// system that is made anew. Each mount of the image is a clone of one of those, or of what the engine sees outside. At the
 /// end the new root takes the place of the old one, and everything else goes with it.
 final class RestoreMounts {
-    private static let stage = "/proc"
-    private static let root = "/proc/r"
     private static let folderMode: UInt64 = 0o755
     private static let slave: UInt64 = 1 << 19
     private static let privately: UInt64 = 1 << 18
     private static let shared: UInt64 = 1 << 20
     private static let unbindable: UInt64 = 1 << 17
 
+    /// Any folder will do: what it hides is not needed once everything outside has been cloned.
+    private var stage = "/proc"
+    private var root: String { stage + "/r" }
     private let record: NamespaceRecord
+    private let peers: [RestoreMounts]
     private let options: RestoreOptions
     private let groups: NamespaceRecord?
     /// Mount of the image to a descriptor of it.
@@ -25,11 +27,19 @@ final class RestoreMounts {
     private var trees: [RestoreFileTree] = []
     /// Clones of what is outside.
     private var clones: [UInt32: Int32] = [:]
+    /// Further clones of those, for mounts that show a folder below.
+    private var spares: [UInt32: Int32] = [:]
+    /// Where the stage shows them.
+    private var shown: [UInt32: String] = [:]
     private var missing: Set<UInt32> = []
     private(set) var notes: [String] = []
 
-    init(_ record: NamespaceRecord, _ contents: ImageContents, _ options: RestoreOptions) {
+    /// - Parameter peers: Namespaces of the tree that stand already and may share mount events with this one.
+    init(
+        _ record: NamespaceRecord, _ contents: ImageContents, _ options: RestoreOptions, peers: [RestoreMounts]
+    ) {
         self.record = record
+        self.peers = peers
         self.options = options
         groups = contents.namespaces.first { $0.kind == .user && $0.number == record.owner }
     }
@@ -39,9 +49,10 @@ final class RestoreMounts {
     }
 
     func close() {
-        for fd in Array(mounted.values) + Array(clones.values) { Files.close(fd) }
+        for fd in Array(mounted.values) + Array(clones.values) + Array(spares.values) { Files.close(fd) }
         mounted = [:]
         clones = [:]
+        spares = [:]
         for tree in trees { tree.close() }
     }
 
@@ -53,20 +64,33 @@ final class RestoreMounts {
 
     func build(_ stub: RestoreStub) throws(EngineError) {
         for mount in record.mounts { try cloneExternal(mount, stub) }
+        for folder in ["/proc", "/sys", "/dev", "/run", "/tmp", "/etc", "/usr"] {
+            guard let status = try? Files.status(of: folder, follow: false), status.kind == .directory else { continue }
+            stage = folder
+            break
+        }
         // MS_REC | MS_SLAVE: from here on nothing that happens in the stub's namespace reaches another one.
         let top = try stub.put(text: "/")
         try stub.call(.mount, [0, top, 0, Self.slave | 1 << 14, 0], doing: "keep mounts to itself")
-        try mountNew(stub, "tmpfs", "tmpfs", at: Self.stage, flags: 0, data: "mode=755")
-        try makeFolder(stub, Self.root)
+        try mountNew(stub, "tmpfs", "tmpfs", at: stage, flags: 0, data: "mode=755")
+        // The engine arranges everything in there; only what is mounted anew must be the stub's.
+        let visit = try EngineError.wrap("enter a new mount namespace", task: stub.tid) { () throws(LinuxError) in
+            try Namespaces.Visit(stub.outer, Namespaces.Flag.mount)
+        }
+        defer { visit.end() }
+        try makeFolder(root)
         for position in record.fileSystems.indices { try stageFileSystem(position, stub) }
-        for mount in record.mounts { try attach(mount, stub) }
-        try propagate(stub)
+        for mount in record.mounts { try attach(mount) }
+        // A shared root could not be moved about.
         try pivot(stub)
+        try propagate()
+        visit.end()
+        try joinPeers(stub)
         for tree in trees { try tree.fill() }
     }
 
-    private func makeFolder(_ stub: RestoreStub, _ path: String) throws(EngineError) {
-        try stub.call(.mkdir, [try stub.put(text: path), Self.folderMode], doing: "create \(path)")
+    private func makeFolder(_ path: String) throws(EngineError) {
+        try EngineError.wrap("create \(path)") { () throws(LinuxError) in try Files.makeFolder(path) }
     }
 
     private func mountNew(
@@ -82,7 +106,7 @@ final class RestoreMounts {
     }
 
     private func externalPath(_ mount: MountValue) throws(EngineError) -> String {
-        if mount.parent == 0, let root = options.root { return root }
+        if mount.parent == 0, let path = options.root { return path }
         if let path = options.externals[mount.externalName] ?? options.externals[mount.mountPoint] { return path }
         if !mount.externalName.isEmpty, mount.externalPath.isEmpty {
             throw .refused(
@@ -101,6 +125,14 @@ final class RestoreMounts {
             clones[mount.id] = fd
             // The clone is a peer of what it was cloned from; mounts upon it must not appear there.
             try Files.setMount(fd, propagation: mount.isMasterExternal ? Self.slave : Self.privately)
+            let isNeeded = record.mounts.contains {
+                $0.fileSystem == mount.fileSystem && $0.externalPath.isEmpty && $0.externalName.isEmpty
+            }
+            if isNeeded {
+                let spare = try Files.cloneMount(path)
+                spares[mount.id] = spare
+                try Files.setMount(spare, propagation: Self.privately)
+            }
         } catch {
             let type = record.fileSystems[Int(mount.fileSystem)].type
             if error.errno == .noEntry, Self.optional.contains(type), mount.parent != 0 {
@@ -132,8 +164,8 @@ final class RestoreMounts {
     private func stageFileSystem(_ position: Int, _ stub: RestoreStub) throws(EngineError) {
         let system = record.fileSystems[position]
         guard system.isOwn else { return }
-        let path = "\(Self.stage)/\(position)"
-        try makeFolder(stub, path)
+        let path = "\(stage)/s\(position)"
+        try makeFolder(path)
         var flags: UInt64 = 0
         var words: [Substring] = []
         var isReadOnly = false
@@ -156,70 +188,67 @@ final class RestoreMounts {
         }
         staged[position] = path
         if isFilled {
-            // open_tree(2) without OPEN_TREE_CLONE: a plain O_PATH descriptor, which the engine shares.
-            let fd = try stub.call(
-                .open_tree, [RestoreStub.word(-100), try stub.put(text: path), 0o2000000], doing: "open \(path)")
-            trees.append(RestoreFileTree(system, fd: Int32(fd), user: groups, makesReadOnly: isReadOnly))
+            let fd = try EngineError.wrap("open \(path)") { () throws(LinuxError) in
+                try Files.open(path, [.pathOnly, .directory])
+            }
+            trees.append(RestoreFileTree(system, fd: fd, user: groups, makesReadOnly: isReadOnly))
             try trees[trees.count - 1].fillFolders()
         }
     }
 
     /// What to clone for a mount that is not external: a path in the stub's namespace.
-    private func source(_ mount: MountValue, _ stub: RestoreStub) throws(EngineError) -> String {
+    private func source(_ mount: MountValue) throws(EngineError) -> String {
         if let path = staged[Int(mount.fileSystem)] { return mount.root == "/" ? path : path + mount.root }
-        let others = record.mounts.filter { $0.fileSystem == mount.fileSystem && clones[$0.id] != nil }
-        for other in others {
+        for other in record.mounts where other.fileSystem == mount.fileSystem {
             guard let rest = DumpCollector.below(mount.root, other.root) else { continue }
-            let outside = try externalPath(other)
-            let fd = try EngineError.wrap("clone \(outside)") { () throws(LinuxError) in
-                let fd = try Files.cloneMount(outside)
-                try Files.setMount(fd, propagation: Self.privately)
-                return fd
-            }
+            if let path = shown[other.id] { return path + rest }
+            guard let fd = spares[other.id] else { continue }
+            spares[other.id] = nil
             defer { Files.close(fd) }
-            let path = "\(Self.stage)/m\(mount.id)"
+            let path = "\(stage)/m\(mount.id)"
             if other.isFolder {
-                try makeFolder(stub, path)
+                try makeFolder(path)
             } else {
-                try stub.call(.mknod, [try stub.put(text: path), 0o100600, 0], doing: "create \(path)")
+                try makeFile(path)
             }
-            try move(stub, fd, to: path, object: mount.mountPoint)
+            try move(fd, to: path, object: mount.mountPoint)
+            shown[other.id] = path
             return path + rest
         }
         throw .image("mount \(mount.mountPoint)", why: "nothing shows the folder \(mount.root)")
     }
 
-    private func move(_ stub: RestoreStub, _ fd: Int32, to path: String, object: String) throws(EngineError) {
-        let empty = try stub.put(text: "")
-        let target = try stub.put(text: path, at: 64)
-        // MOVE_MOUNT_F_EMPTY_PATH
-        let answer = try stub.attempt(
-            .move_mount, [RestoreStub.word(fd), empty, RestoreStub.word(-100), target, 4])
-        if let errno = answer {
-            throw .remote(call: "move_mount", task: stub.tid, errno, doing: "mount \(object)")
+    private func makeFile(_ path: String) throws(EngineError) {
+        try EngineError.wrap("create \(path)") { () throws(LinuxError) in
+            Files.close(try Files.open(path, [.writeOnly, .create, .exclusive]))
         }
     }
 
-    private func attach(_ mount: MountValue, _ stub: RestoreStub) throws(EngineError) {
+    private func move(_ fd: Int32, to path: String, object: String) throws(EngineError) {
+        try EngineError.wrap("mount \(object)") { () throws(LinuxError) in try Files.moveMount(fd, to: path) }
+    }
+
+    private func attach(_ mount: MountValue) throws(EngineError) {
         if missing.contains(mount.id) { return }
         if let above = record.mounts.first(where: { $0.id == mount.parent }), missing.contains(above.id) {
             missing.insert(mount.id)
             return
         }
-        let target = Self.root + (mount.mountPoint == "/" ? "" : mount.mountPoint)
+        let target = root + (mount.mountPoint == "/" ? "" : mount.mountPoint)
         if let clone = clones[mount.id] {
             mounted[mount.id] = clone
             clones[mount.id] = nil
         } else {
-            let path = try source(mount, stub)
-            if mount.isRootRemoved { try makeRemoved(path, mount, stub) }
-            let fd = try stub.call(
-                .open_tree, [RestoreStub.word(-100), try stub.put(text: path), 0o2000001],
-                doing: "clone \(path) for \(mount.mountPoint)")
-            mounted[mount.id] = Int32(fd)
+            let path = try source(mount)
             if mount.isRootRemoved {
-                let name = try stub.put(text: path)
-                try stub.call(mount.isFolder ? .rmdir : .unlink, [name], doing: "remove \(path)")
+                if mount.isFolder { try makeFolder(path) } else { try makeFile(path) }
+            }
+            mounted[mount.id] = try EngineError.wrap("clone \(path) for \(mount.mountPoint)") {
+                () throws(LinuxError) in
+                let fd = try Files.cloneMount(path)
+                // What it shows is there for the workload only through this mount.
+                if mount.isRootRemoved { try Files.remove(path, isFolder: mount.isFolder) }
+                return fd
             }
         }
         guard let fd = mounted[mount.id] else { return }
@@ -228,41 +257,33 @@ final class RestoreMounts {
         } catch {
             notes.append("the flags of mount \(mount.mountPoint) could not be set")
         }
-        try move(stub, fd, to: target, object: mount.mountPoint)
-    }
-
-    private func makeRemoved(_ path: String, _ mount: MountValue, _ stub: RestoreStub) throws(EngineError) {
-        let name = try stub.put(text: path)
-        let errno =
-            mount.isFolder
-            ? try stub.attempt(.mkdir, [name, Self.folderMode]) : try stub.attempt(.mknod, [name, 0o100644, 0])
-        if let errno {
-            throw .remote(call: "mkdir", task: stub.tid, errno, doing: "create the removed \(mount.root) again")
-        }
+        try move(fd, to: target, object: mount.mountPoint)
     }
 
     // MARK: Propagation
 
-    private func propagate(_ stub: RestoreStub) throws(EngineError) {
+    private func propagate() throws(EngineError) {
         let live = record.mounts.filter { mounted[$0.id] != nil }
         var ready: Set<UInt32> = []
-        var waiting = live.filter { $0.group != 0 || $0.master != 0 && !$0.isMasterExternal }
+        // Groups of other namespaces, and who gets events from them, come last: the engine reaches both sides then.
+        var waiting = live.filter { ($0.group != 0 || $0.master != 0 && !$0.isMasterExternal) && !isAway($0) }
         var members: [UInt32: [MountValue]] = [:]
         while !waiting.isEmpty {
             let turn = waiting.filter { $0.master == 0 || $0.isMasterExternal || ready.contains($0.master) }
             if turn.isEmpty { throw .image("mounts", why: "peer groups are their own masters") }
-            for mount in turn {
+            // Who shows the most first: the others can be set from it.
+            for mount in turn.sorted(by: { ($0.root.utf8.count, $0.id) < ($1.root.utf8.count, $1.id) }) {
                 if mount.group != 0, let first = best(members[mount.group] ?? [], mount) {
-                    try setGroup(stub, from: first, to: mount)
+                    try setGroup(from: first, to: mount)
                 } else {
                     if mount.master != 0, !mount.isMasterExternal {
                         guard let master = best(members[mount.master] ?? [], mount) else {
                             throw .image("mount \(mount.mountPoint)", why: "its master shows another folder")
                         }
-                        try setGroup(stub, from: master, to: mount)
-                        try change(stub, mount, Self.slave)
+                        try setGroup(from: master, to: mount)
+                        try change(mount, Self.slave)
                     }
-                    if mount.group != 0 { try change(stub, mount, Self.shared) }
+                    if mount.group != 0 { try change(mount, Self.shared) }
                 }
                 if mount.group != 0 {
                     members[mount.group, default: []].append(mount)
@@ -272,7 +293,45 @@ final class RestoreMounts {
             let done = Set(turn.map(\.id))
             waiting.removeAll { done.contains($0.id) }
         }
-        for mount in live where mount.isUnbindable { try change(stub, mount, Self.unbindable) }
+        for mount in live where mount.isUnbindable { try change(mount, Self.unbindable) }
+    }
+
+    private func isAway(_ mount: MountValue) -> Bool {
+        peers.contains { peer in
+            peer.record.mounts.contains {
+                $0.group != 0 && ($0.group == mount.group || !mount.isMasterExternal && $0.group == mount.master)
+            }
+        }
+    }
+
+    /// Lets mounts share events with mounts of other namespaces of the tree.
+    private func joinPeers(_ stub: RestoreStub) throws(EngineError) {
+        let away = record.mounts.filter { mounted[$0.id] != nil && isAway($0) }
+        if away.isEmpty { return }
+        let all = peers.flatMap { peer in
+            peer.record.mounts.compactMap { mount in peer.mounted[mount.id].map { (mount, $0) } }
+        }
+        for mount in away.sorted(by: { $0.id < $1.id }) {
+            let group = all.contains { $0.0.group == mount.group && mount.group != 0 } ? mount.group : mount.master
+            guard
+                let source = all.first(where: {
+                    $0.0.group == group && DumpCollector.below(mount.root, $0.0.root) != nil
+                })
+            else { throw .image("mount \(mount.mountPoint)", why: "its peers show another folder") }
+            try EngineError.wrap("let \(mount.mountPoint) share its mount events", task: stub.tid) {
+                () throws(LinuxError) in
+                // What the stub has opened is not the engine's.
+                let target = try Files.openMount(mount.mountPoint, of: stub.outer)
+                defer { Files.close(target) }
+                try Files.shareMount(from: source.1, to: target)
+                let visit = try Namespaces.Visit(stub.outer, Namespaces.Flag.mount)
+                defer { visit.end() }
+                if group != mount.group {
+                    try Files.setMount(target, propagation: Self.slave)
+                    if mount.group != 0 { try Files.setMount(target, propagation: Self.shared) }
+                }
+            }
+        }
     }
 
     /// A peer can only be set from a mount that shows a folder at or above the same one.
@@ -280,54 +339,29 @@ final class RestoreMounts {
         members.first { DumpCollector.below(mount.root, $0.root) != nil }
     }
 
-    private func setGroup(_ stub: RestoreStub, from: MountValue, to: MountValue) throws(EngineError) {
+    private func setGroup(from: MountValue, to: MountValue) throws(EngineError) {
         guard let source = mounted[from.id], let target = mounted[to.id] else { return }
-        let empty = try stub.put(text: "")
-        // MOVE_MOUNT_SET_GROUP | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH (5.15)
-        let answer = try stub.attempt(
-            .move_mount, [RestoreStub.word(source), empty, RestoreStub.word(target), empty, 0x144])
-        if let errno = answer {
-            throw .remote(
-                call: "move_mount", task: stub.tid, errno,
-                doing: "let \(to.mountPoint) share its mount events with \(from.mountPoint)")
+        try EngineError.wrap("let \(to.mountPoint) share its mount events with \(from.mountPoint)") {
+            () throws(LinuxError) in try Files.shareMount(from: source, to: target)
         }
     }
 
-    private func change(_ stub: RestoreStub, _ mount: MountValue, _ propagation: UInt64) throws(EngineError) {
+    private func change(_ mount: MountValue, _ propagation: UInt64) throws(EngineError) {
         guard let fd = mounted[mount.id] else { return }
-        let empty = try stub.put(text: "")
-        // struct mount_attr: attr_set, attr_clr, propagation, userns_fd; AT_EMPTY_PATH
-        let attributes = try stub.put(words: [0, 0, propagation, 0], at: 64)
-        let answer = try stub.attempt(.mount_setattr, [RestoreStub.word(fd), empty, 0x1000, attributes, 32])
-        guard let errno = answer else { return }
-        if errno == .notImplemented {
-            // Before 5.12: by name, which is right unless something is mounted upon it.
-            let path = try stub.put(text: Self.root + (mount.mountPoint == "/" ? "" : mount.mountPoint))
-            try stub.call(.mount, [0, path, 0, propagation, 0], doing: "set how \(mount.mountPoint) shares events")
-            return
+        try EngineError.wrap("set how \(mount.mountPoint) shares mount events") { () throws(LinuxError) in
+            try Files.setMount(fd, propagation: propagation)
         }
-        throw .remote(
-            call: "mount_setattr", task: stub.tid, errno, doing: "set how \(mount.mountPoint) shares mount events")
     }
 
     // MARK: The new root
 
     private func pivot(_ stub: RestoreStub) throws(EngineError) {
-        let path = try stub.put(text: Self.root)
+        let path = try stub.put(text: root)
         let here = try stub.put(text: ".", at: 64)
         let top = try stub.put(text: "/", at: 128)
         try stub.call(.chdir, [path], doing: "enter the new root")
-        // A shared root cannot be moved about; its group goes on when it stands.
-        let rootMount = record.mounts.first { $0.parent == 0 }
-        if let rootMount, rootMount.group != 0 { try change(stub, rootMount, Self.privately) }
         try stub.call(.pivot_root, [here, here], doing: "make it the root")
         try stub.call(.umount2, [here, 2], doing: "leave the old root")
         try stub.call(.chdir, [top], doing: "enter the root")
-        guard let rootMount, rootMount.group != 0 else { return }
-        if let peer = record.mounts.first(where: { $0.group == rootMount.group && $0.id != rootMount.id }) {
-            try setGroup(stub, from: peer, to: rootMount)
-        } else {
-            try change(stub, rootMount, Self.shared)
-        }
     }
 }

@@ -156,16 +156,17 @@ final class RestoreNamespaces {
         switch record.kind {
         case .user: try fillUser(stub, record)
         case .uts: try fillHostName(stub, record)
-        case .ipc: try writeSettings(stub, record, Namespaces.Flag.ipc)
+        case .ipc: try writeSettings(stub, record) { !$0.hasSuffix("_next_id") }
         case .time: try fillTime(stub, record)
         case .network:
             let network = RestoreNetwork(record, contents) { (number) in self.holders[number]?.outer }
             try network.fill(stub)
             notes += network.notes
         case .mount:
-            let mounts = RestoreMounts(record, contents, options)
-            trees.append(mounts)
+            // The first one is put together from what the engine sees, the others from the first.
+            let mounts = RestoreMounts(record, contents, trees.isEmpty ? options : RestoreOptions(), peers: trees)
             try mounts.build(stub)
+            trees.append(mounts)
             notes += mounts.notes
         case .cgroup, .pid: break
         }
@@ -204,12 +205,14 @@ final class RestoreNamespaces {
         try stub.call(.setdomainname, [domain, UInt64(record.domainName.count)], doing: "set the domain name")
     }
 
-    private func writeSettings(_ stub: RestoreStub, _ record: NamespaceRecord, _ flag: UInt64) throws(EngineError) {
+    private func writeSettings(
+        _ stub: RestoreStub, _ record: NamespaceRecord, _ isWanted: (String) -> Bool
+    ) throws(EngineError) {
         let visit = try EngineError.wrap("enter a new namespace", task: stub.tid) { () throws(LinuxError) in
-            try Namespaces.Visit(stub.outer, flag)
+            try Namespaces.Visit(stub.outer, Namespaces.Flag.ipc)
         }
         defer { visit.end() }
-        for setting in record.settings {
+        for setting in record.settings where isWanted(setting.name) {
             let path = "/proc/sys/\(setting.name)"
             guard let now = try? Files.contents(of: path), now != setting.value else { continue }
             do { try Files.write(setting.value, to: path) } catch {
@@ -274,6 +277,11 @@ final class RestoreNamespaces {
     /// Sets what must come after the content: times, and what cannot be written any more.
     func finish() throws(EngineError) {
         for tree in trees { try tree.finish() }
+        // Which ID the next object gets, now that all are there.
+        for record in contents.namespaces where record.kind == .ipc {
+            guard let holder = holders[record.number] else { continue }
+            try writeSettings(holder, record) { $0.hasSuffix("_next_id") }
+        }
         notes += cgroups.notes
     }
 

@@ -38,6 +38,10 @@ final class RestoreNetwork {
                         + RouteAttribute(10, number: UInt32(bitPattern: link.master)).encoded)
             }
             settings()
+            // Addresses that were in use need no search for duplicates; the setting comes back at the end.
+            for link in record.links {
+                try? Files.write(Array("0".utf8), toExisting: "/proc/sys/net/ipv6/conf/\(link.name)/accept_dad")
+            }
             for link in record.links { try raise(link, socket) }
             for payload in record.addresses { try address(payload, socket) }
             try removeOthers(socket)
@@ -139,9 +143,8 @@ final class RestoreNetwork {
             // IFA_CACHEINFO says how long it is valid; for ever is the default, and tentative ones would be tried again.
             if attribute.type == 6, attribute.value.count >= 8, attribute.value.half(at: 4) == .max { continue }
             if attribute.type == 8 {
-                // IFA_F_NODAD in, IFA_F_TENTATIVE and IFA_F_PERMANENT out.
-                let flags = (attribute.number | (payload[0] == 10 ? 0x2 : 0)) & ~0xc0
-                body += RouteAttribute(8, number: flags).encoded
+                // IFA_F_TENTATIVE and IFA_F_PERMANENT are the kernel's.
+                body += RouteAttribute(8, number: attribute.number & ~0xc0).encoded
             } else {
                 body += attribute.encoded
             }
@@ -193,7 +196,8 @@ final class RestoreNetwork {
     private func settings() {
         for setting in record.settings {
             let path = "/proc/sys/\(setting.name)"
-            guard let now = try? Files.contents(of: path), now != setting.value else { continue }
+            // What was never set cannot be read (stable_secret).
+            if let now = try? Files.contents(of: path), now == setting.value { continue }
             // The kernel shows some values in a form that it does not take; what counts is what it keeps.
             try? Files.write(setting.value, toExisting: path)
         }

@@ -270,6 +270,37 @@ extension Files {
         "".withCString { body(Kernel.number(UnsafeRawPointer($0))) }
     }
 
+    /// O_PATH of a mount point as a task sees it, whatever its namespace.
+    public static func openMount(_ path: String, of task: Int32) throws(LinuxError) -> Int32 {
+        let visit = try Namespaces.Visit(task, Namespaces.Flag.mount)
+        defer { visit.end() }
+        return try open(path, [.pathOnly, .noFollow])
+    }
+
+    /// Attaches a mount that is attached nowhere: move_mount(2).
+    public static func moveMount(_ fd: Int32, to path: String) throws(LinuxError) {
+        // MOVE_MOUNT_F_EMPTY_PATH
+        let answer = withEmpty { empty in
+            withPath(path) { Kernel.attempt(.move_mount, Kernel.number(fd), empty, currentDirectory, $0, 4) }
+        }
+        if let errno = Kernel.errno(of: answer) { throw .call("move_mount", object: path, errno) }
+    }
+
+    /// Takes a name away.
+    public static func remove(_ path: String, isFolder: Bool) throws(LinuxError) {
+        let answer = withPath(path) { Kernel.attempt(isFolder ? .rmdir : .unlink, $0) }
+        if let errno = Kernel.errno(of: answer) { throw .call(isFolder ? "rmdir" : "unlink", object: path, errno) }
+    }
+
+    /// Lets one mount share the peer group and the master of another: MOVE_MOUNT_SET_GROUP (5.15).
+    public static func shareMount(from: Int32, to: Int32) throws(LinuxError) {
+        // MOVE_MOUNT_SET_GROUP | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+        let answer = withEmpty {
+            Kernel.attempt(.move_mount, Kernel.number(from), $0, Kernel.number(to), $0, 0x144)
+        }
+        if let errno = Kernel.errno(of: answer) { throw .call("move_mount", object: "mount fd \(to)", errno) }
+    }
+
     /// Makes the file system of a mount read-only: fspick(2), fsconfig(2).
     public static func makeReadOnly(_ fd: Int32) throws(LinuxError) {
         // FSPICK_CLOEXEC | FSPICK_EMPTY_PATH

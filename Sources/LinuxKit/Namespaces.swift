@@ -48,6 +48,8 @@ public enum Namespaces {
         private var homes: [(fd: Int32, flag: UInt64)] = []
         private var root: Int32 = -1
         private var folder: Int32 = -1
+        /// Whether this visit starts in a foreign mount namespace already.
+        private let wasAway = isAway.load(ordering: .relaxed)
 
         /// Enters the namespaces of `task` that `flags` selects and that are not the engine's already.
         ///
@@ -71,7 +73,7 @@ public enum Namespaces {
                     root = try Files.open("/", [.pathOnly, .directory])
                     folder = try Files.open(".", [.pathOnly, .directory])
                 }
-                let own = root < 0 ? -1 : try Files.open("/proc", [.pathOnly, .directory])
+                let own = root < 0 ? -1 : try Files.open(wasAway ? "." : "/proc", [.pathOnly, .directory])
                 defer { if own >= 0 { Files.close(own) } }
                 for (fd, flag) in targets {
                     try enter(fd, flag)
@@ -98,7 +100,7 @@ public enum Namespaces {
                     _ = Kernel.attempt(.fchdir, Kernel.number(root))
                     Files.changeRoot(to: ".")
                     _ = Kernel.attempt(.fchdir, Kernel.number(folder))
-                    isAway.store(false, ordering: .relaxed)
+                    isAway.store(wasAway, ordering: .relaxed)
                 }
             }
             homes = []
