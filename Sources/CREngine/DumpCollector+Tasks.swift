@@ -298,8 +298,10 @@ extension DumpCollector {
             value.sizeBytes = known.sizeBytes
             value.signature = known.signature
             value.flags = known.flags
-        } else if let found = try RseqGuess.find(remote, process.pid) {
+        } else if let found = try RseqGuess.find(remote, tree.settling.rseqOffset(of: process.pid)) {
             value = found
+            tree.settling.learn(
+                Int64(bitPattern: found.address &- remote.original.fsBase), of: process.pid)
         }
         return value
     }

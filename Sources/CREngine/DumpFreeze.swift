@@ -30,7 +30,7 @@ final class FrozenTree {
     private var deferred: [(process: Int32, signal: Int32)] = []
     private let wakeups: UInt64
     private let stopSeconds: Double
-    private var settling = FreezeSettle()
+    var settling = FreezeSettle()
 
     /// - Parameters:
     ///   - wakeups: Blocked signals that end any wait.

@@ -66,6 +66,17 @@ struct FreezeSettle {
 
     // MARK: rseq
 
+    /// Where the tasks of a process have their area on kernels that do not tell, relative to the thread pointer.
+    mutating func rseqOffset(of process: Int32) -> Int64? {
+        if let known = rseqOffsets[process] { return known }
+        let offset = RseqGuess.offset(process)
+        rseqOffsets[process] = .some(offset)
+        return offset
+    }
+
+    /// Remembers an offset that was found by searching.
+    mutating func learn(_ offset: Int64, of process: Int32) { rseqOffsets[process] = .some(offset) }
+
     /// Where the kernel sends a task that was preempted inside a restartable sequence.
     ///
     /// The stop has preempted it, but the kernel looks only when the task returns to its own code, with the registers of
@@ -77,14 +88,7 @@ struct FreezeSettle {
         if let known = try Ptrace.rseqConfiguration(task) {
             area = known.address
         } else {
-            let offset: Int64?
-            if let known = rseqOffsets[process] {
-                offset = known
-            } else {
-                offset = RseqGuess.offset(process)
-                rseqOffsets[process] = .some(offset)
-            }
-            guard let offset else { return nil }
+            guard let offset = rseqOffset(of: process) else { return nil }
             area = try Ptrace.registers(task).fsBase &+ UInt64(bitPattern: offset)
         }
         guard area != 0, area < 1 << 56, let pointer = try? RemoteMemory.read(task, at: area + 8, count: 8) else {
