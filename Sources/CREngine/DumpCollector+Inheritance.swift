@@ -42,6 +42,8 @@ extension DumpCollector {
             let theirs = try Pagemap(process: parent.process)
             defer { theirs.close() }
             for piece in pieces where space.vmas[piece.child].kind != .sharedFile {
+                let isUntouched = space.untouched.contains(space.vmas[piece.child].start)
+                if isUntouched || parent.untouched.contains(parent.vmas[piece.parent].start) { continue }
                 var address = piece.range.lowerBound
                 while address < piece.range.upperBound {
                     let count = Int(min((piece.range.upperBound - address) / 4096, 65536))

@@ -53,7 +53,11 @@ extension DumpCollector {
         }
         record.guards = try guards(of: pid, mappings)
         record.hasHugePages = mappings.contains { $0.hasHugePages }
-        spaces.append(Space(number: number, process: pid, vmas: record.vmas))
+        var space = Space(number: number, process: pid, vmas: record.vmas)
+        for mapping in mappings where !mapping.hasAnonymousPages && !mapping.flags.contains("ht") {
+            space.untouched.insert(mapping.start)
+        }
+        spaces.append(space)
         return record
     }
 

@@ -21,6 +21,8 @@ final class DumpCollector {
         var number: UInt32
         var process: Int32
         var vmas: [VMAValue]
+        /// Where VMAs start whose private pages all are as if never touched.
+        var untouched: Set<UInt64> = []
         /// Pages that children share; they go into the image before all others.
         var early = RangeList()
         /// ``early``, and what it shares with its parent.

@@ -49,6 +49,8 @@ final class DumpPages {
         for vma in space.vmas {
             switch vma.kind {
             case .anonymous where vma.flags.contains(.droppable): continue
+            case .anonymous where space.untouched.contains(vma.start): continue
+            case .privateFile where space.untouched.contains(vma.start): continue
             case .anonymous, .privateFile, .vdso: break
             case .sharedFile, .vvar: continue
             }
@@ -141,7 +143,8 @@ final class DumpPages {
     }
 
     private func flush(
-        _ vma: VMAValue, _ space: DumpCollector.Space, direct: Bool, memory: Int32, to writer: inout ImageWriter<DumpSink>
+        _ vma: VMAValue, _ space: DumpCollector.Space, direct: Bool, memory: Int32,
+        to writer: inout ImageWriter<DumpSink>
     ) throws(DumpFailure) {
         guard filled > 0 else { return }
         let buffer = try buffer()

@@ -18,6 +18,7 @@ struct Inheritance {
     private(set) var order: [UInt32] = []
     /// Address space to the one that it is copied from; none for the root's.
     private(set) var sources: [UInt32: UInt32] = [:]
+    private var known: Set<UInt32> = []
 
     init(_ contents: ImageContents, _ plan: RelationPlan) {
         let records = Dictionary(contents.processes.map { ($0.pid, $0) }, uniquingKeysWith: { first, _ in first })
@@ -30,7 +31,7 @@ struct Inheritance {
                 return
             }
             held[pid] = record.addressSpace
-            if order.contains(record.addressSpace) { return }
+            if !known.insert(record.addressSpace).inserted { return }
             order.append(record.addressSpace)
             sources[record.addressSpace] = source
         }

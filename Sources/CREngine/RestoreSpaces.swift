@@ -11,6 +11,7 @@ final class RestoreSpaces {
     private let files: RestoreFiles
     private let inheritance: Inheritance
     private var inherited: [UInt32: RangeList] = [:]
+    private var filledLists: [UInt32: RangeList] = [:]
     private var built: [UInt32: RestoreStub] = [:]
 
     /// - Precondition: The root is there.
@@ -43,13 +44,20 @@ final class RestoreSpaces {
             stub: stub, space: space, files: files, specials: tree.specials, movesVdso: vdso.canMove(space.number))
         let own = inherited[space.number] ?? RangeList()
         if let parent = stub.memory {
-            try memory.build(over: parent, filled: inheritance.filled(parent.space.number, inherited), keeping: own)
+            try memory.build(over: parent, filled: filled(parent.space.number), keeping: own)
         } else if own.isEmpty {
             try memory.build()
         } else {
             throw .image("address space \(space.number)", why: "it has nobody to inherit from")
         }
         stub.memory = memory
+    }
+
+    private func filled(_ space: UInt32) -> RangeList {
+        if let known = filledLists[space] { return known }
+        let list = inheritance.filled(space, inherited)
+        filledLists[space] = list
+        return list
     }
 
     /// What comes when the pages are in.

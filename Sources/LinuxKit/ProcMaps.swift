@@ -21,6 +21,8 @@ public struct Mapping: Sendable, Hashable {
     public var flags = MappingFlags()
     /// Size of the pages that back it, in bytes; 0 when read from maps.
     public var kernelPageBytes: UInt64 = 0
+    /// Whether it has private pages with content, in memory or in swap; huge pages (hugetlbfs) are not counted.
+    public var hasAnonymousPages = false
     /// Whether some of its pages are transparent huge ones.
     public var hasHugePages = false
     /// Memory protection key; 0 for none.
@@ -76,13 +78,16 @@ public enum ProcParser {
                 mappings.append(mapping)
                 return
             }
-            // Four of some twenty details are wanted.
-            guard [UInt8(ascii: "A"), UInt8(ascii: "K"), UInt8(ascii: "P"), UInt8(ascii: "V")].contains(first) else {
-                return
+            // Six of some twenty details are wanted.
+            switch first {
+            case UInt8(ascii: "A"), UInt8(ascii: "K"), UInt8(ascii: "P"), UInt8(ascii: "S"), UInt8(ascii: "V"): break
+            default: return
             }
             guard let last = mappings.indices.last else { throw .malformed(file, why: "details before any mapping") }
             if line.bytes.starts(with: "VmFlags:".utf8) {
                 mappings[last].flags = MappingFlags(line.words.dropFirst())
+            } else if line.bytes.starts(with: "Anonymous:".utf8) || line.bytes.starts(with: "Swap:".utf8) {
+                if line.words.dropFirst().first?.unsigned() != 0 { mappings[last].hasAnonymousPages = true }
             } else if line.bytes.starts(with: "AnonHugePages:".utf8) {
                 mappings[last].hasHugePages = line.words.dropFirst().first?.unsigned() != 0
             } else if line.bytes.starts(with: "ProtectionKey:".utf8) {
