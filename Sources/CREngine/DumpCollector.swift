@@ -222,6 +222,7 @@ final class DumpCollector {
         if process.isZombie {
             record.isZombie = true
             record.exitStatus = process.stat.exitCode
+            record.zombieUser = process.status.uids.first ?? 0
             record.comm = process.stat.comm
             contents.processes.append(record)
             return

@@ -81,9 +81,13 @@ final class FrozenTree {
                 }
             }
         }
+        // Only now: until all stood, one could still change what another shares with it, or take away its terminal.
         for position in processes.indices {
-            // A child that ended meanwhile is a zombie now; its parent cannot have waited for it.
-            processes[position].parent = try parent(of: processes[position].pid)
+            let pid = processes[position].pid
+            (processes[position].status, processes[position].stat) = try EngineError.wrap(
+                "look at the process", task: pid
+            ) { () throws(LinuxError) in (try Procfs.status(pid), try Procfs.stat(pid)) }
+            processes[position].parent = processes[position].stat.parent
         }
     }
 
@@ -105,10 +109,6 @@ final class FrozenTree {
                 }
             }
         }
-    }
-
-    private func parent(of pid: Int32) throws(EngineError) -> Int32 {
-        try EngineError.wrap("read the parent", task: pid) { () throws(LinuxError) in try Procfs.stat(pid).parent }
     }
 
     /// - Returns: `nil` when the process is gone.
@@ -140,11 +140,9 @@ final class FrozenTree {
             }
             return Process(pid: pid, parent: stat.parent, tasks: [], status: status, stat: stat, groupStopSignal: 0)
         }
-        guard let (after, afterStat) = try look(pid, isRoot: isRoot) else { return nil }
         let stopped = tasks.compactMap { stopSignal[$0] }.first ?? 0
         return Process(
-            pid: pid, parent: afterStat.parent, tasks: tasks, status: after, stat: afterStat,
-            groupStopSignal: stopped)
+            pid: pid, parent: stat.parent, tasks: tasks, status: status, stat: stat, groupStopSignal: stopped)
     }
 
     private func look(_ pid: Int32, isRoot: Bool) throws(EngineError) -> (TaskStatus, TaskStat)? {

@@ -316,7 +316,8 @@ final class RestoreTree {
             var batch = RemoteBatch()
             for tid in piece {
                 let pids = threadPids(tid).pids
-                let numbers = try parent.hold(pids.flatMap { pid in (0..<4).map { UInt8(truncatingIfNeeded: pid >> ($0 * 8)) } })
+                let numbers = try parent.hold(
+                    pids.flatMap { pid in (0..<4).map { UInt8(truncatingIfNeeded: pid >> ($0 * 8)) } })
                 // struct clone_args, see fork.
                 let arguments = try parent.hold(words: [flags, 0, 0, 0, 0, 0, 0, 0, numbers, UInt64(pids.count)])
                 batch.ask(.clone3, arguments, 80)
@@ -433,7 +434,11 @@ final class RestoreTree {
                 // PR_SET_NAME
                 try stub.call(.prctl, [15, try stub.put(record.comm.prefix(15) + [0])], doing: "name a zombie")
             }
-            try end(try process(record.pid), status: record.exitStatus)
+            let stub = try process(record.pid)
+            // Without effect where the number has no meaning in a user namespace.
+            let user = UInt64(record.zombieUser)
+            if user != 0 { _ = try stub.attempt(.setresuid, [user, user, user]) }
+            try end(stub, status: record.exitStatus)
         }
     }
 

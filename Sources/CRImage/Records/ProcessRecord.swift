@@ -14,6 +14,8 @@ public struct ProcessRecord: ImageValue {
     public var isZombie = false
     /// Of a zombie, in the form of wait4(2)'s status word.
     public var exitStatus: Int32 = 0
+    /// Of a zombie: whom it belongs to, for its parent's waitid(2).
+    public var zombieUser: UInt32 = 0
     /// The job-control signal that stopped it; 0 when it runs.
     public var stopSignal: Int32 = 0
     /// Whether its parent has already been told of that stop by wait4(2).
@@ -62,6 +64,7 @@ public struct ProcessRecord: ImageValue {
         try fields.number("exitSignal", &exitSignal)
         try fields.flag("isZombie", &isZombie)
         try fields.number("exitStatus", &exitStatus)
+        try fields.number("zombieUser", &zombieUser)
         try fields.number("stopSignal", &stopSignal)
         try fields.flag("stopIsReported", &stopIsReported)
         try fields.number("terminal", &terminal)
