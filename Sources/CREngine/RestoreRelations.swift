@@ -111,10 +111,20 @@ private struct RelationPlanner {
             }
             var wishes: [Int32: Int] = [:]
             for child in children[process.pid] ?? [] {
-                if let wish = birth[child.pid], wish != process.pid { wishes[wish, default: 0] += 1 }
+                guard let wish = birth[child.pid], wish != process.pid else { continue }
+                // The root is born in its own session or in the engine's; nobody is in one that was founded below.
+                if process.pid == root.pid ? outside.contains(wish) : !isAbove(process.pid, wish) {
+                    wishes[wish, default: 0] += 1
+                }
             }
             birth[process.pid] = wishes.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key
         }
+    }
+
+    private func isAbove(_ upper: Int32, _ lower: Int32) -> Bool {
+        var next = places[lower]
+        while let place = next, place != upper { next = places[place] }
+        return next == upper
     }
 
     /// Puts processes further down, until those above the members of each session are in one line.
@@ -165,7 +175,7 @@ private struct RelationPlanner {
         queue = [(root, first)]
         try forkQueue()
         while !strays.isEmpty {
-            let waiting = strays.count
+            var isStuck = true
             for session in Set(strays.compactMap { birth[$0.pid] }).sorted() {
                 // Its founder may be a stray itself, and come in the next round.
                 if records[session] != nil, !founded.contains(session) { continue }
@@ -173,8 +183,9 @@ private struct RelationPlanner {
                 strays.removeAll { birth[$0.pid] == session }
                 try forkStrays(members, in: session)
                 try forkQueue()
+                isStuck = false
             }
-            if strays.count >= waiting, let stray = strays.first {
+            if isStuck, let stray = strays.first {
                 throw refusal(stray, "session \(stray.session)", "the process that founded its session is not above it")
             }
         }
@@ -290,12 +301,12 @@ private struct RelationPlanner {
 
     /// clone3(2) shares with the forking task, which for a stray is a passing one.
     private func sharesTables(_ process: ProcessRecord) -> Bool {
-        if process.isZombie { return false }
-        return processes.contains {
-            $0.pid != process.pid && !$0.isZombie
-                && ($0.addressSpace == process.addressSpace || $0.fileTable == process.fileTable
-                    || $0.fileSystem == process.fileSystem || $0.signalTable == process.signalTable)
-                && $0.parent != process.pid
+        let tables: [KeyPath<ProcessRecord, UInt32>] = [\.addressSpace, \.fileTable, \.fileSystem, \.signalTable]
+        return processes.contains { other in
+            other.pid != process.pid && other.parent != process.pid
+                && tables.contains {
+                    process[keyPath: $0] != 0 && other[keyPath: $0] == process[keyPath: $0]
+                }
         }
     }
 

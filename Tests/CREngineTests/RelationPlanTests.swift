@@ -81,9 +81,8 @@ struct RelationPlanTests {
             testDescription: "an orphan in the session of somebody further down",
             contents: tree((5, 0, 5, 5), (6, 5, 6, 6), (7, 5, 6, 6)),
             steps: [
-                .newSession(5), .fork(parent: 5, child: 6), .newSession(6), .adopt(5, true),
-                .fork(parent: 6, child: -1),
-                .fork(parent: -1, child: 7), .end(-1, by: 6), .adopt(5, false), .join(7, group: 6),
+                .newSession(5), .fork(parent: 5, child: 6), .newSession(6), .fork(parent: 6, child: -1),
+                .fork(parent: -1, child: 7), .adopt(5, true), .end(-1, by: 6), .adopt(5, false), .join(7, group: 6),
             ]),
         RelationCase(
             testDescription: "a child of a session leader that was forked before, in a session that is gone",
@@ -93,7 +92,7 @@ struct RelationPlanTests {
                 .fork(parent: 7, child: 8), .newSession(7), .adopt(5, true), .end(6, by: 5), .adopt(5, false),
             ]),
         RelationCase(
-            testDescription: "processes side by side with orphans of one session were once above each other",
+            testDescription: "processes side by side were born in the session of their children",
             contents: tree((5, 0, 5, 5), (6, 5, 6, 6), (8, 6, 7, 7), (9, 6, 7, 7), (10, 5, 10, 10), (11, 10, 7, 7)),
             steps: [
                 .newSession(5), .fork(parent: 5, child: 7), .newSession(7), .fork(parent: 7, child: 6),
@@ -111,7 +110,8 @@ struct RelationPlanTests {
 
     @Test("processes come back in an order that gives their relations", arguments: cases)
     func order(_ c: RelationCase) throws {
-        #expect(try RelationPlan(c.contents).steps == c.steps)
+        let steps = try RelationPlan(c.contents).steps
+        #expect(steps == c.steps)
     }
 
     @Test("a root in a session whose founder is gone is born in it")
@@ -119,6 +119,17 @@ struct RelationPlanTests {
         let plan = try RelationPlan(tree((5, 0, 3, 3), (6, 5, 3, 3)))
         #expect(plan.rootSession == 3)
         #expect(plan.steps == [.fork(parent: 5, child: 6)])
+    }
+
+    @Test("processes that were above each other come apart again")
+    func movedParents() throws {
+        let plan = try RelationPlan(
+            tree(
+                (4, 0, 4, 4), (5, 4, 5, 5), (6, 5, 6, 6), (8, 6, 7, 7), (15, 6, 12, 12), (10, 5, 10, 10),
+                (11, 10, 7, 7), (13, 10, 12, 12)))
+        // Each passing task ends, and is reaped.
+        let passing = plan.steps.filter { if case .end = $0 { true } else { false } }
+        #expect(passing.count == 4)
     }
 
     @Test("a session that belongs to others is refused by name where its process cannot inherit it")
