@@ -21,7 +21,7 @@ extension DumpCollector {
                 : try SocketCalls.peerAddress(fd) ?? []
         }
         switch (record.type, record.protocolNumber) {
-        case (1, 6): try collectStream(socket, record, &value, inode: inode)
+        case (1, 6), (1, Self.multipath): try collectStream(socket, record, &value, inode: inode)
         case (2, 17), (2, 136), (2, 1), (2, 58), (3, _):
             try collectDatagrams(socket, record, &value, inode: inode)
         default:
@@ -33,6 +33,9 @@ extension DumpCollector {
     }
 
     // MARK: TCP
+
+    /// IPPROTO_MPTCP: what listens this way takes plain TCP too, and its plain connections are plain sockets.
+    private static let multipath: Int32 = 262
 
     private func collectStream(
         _ socket: KnownSocket, _ record: SocketRecord, _ value: inout InetSocketRecord, inode: UInt64
@@ -46,7 +49,8 @@ extension DumpCollector {
         guard let state = info.recordState else {
             throw refuse(socket.process, socket.object, "a TCP connection that is just being accepted is not carried")
         }
-        if let upper = try? SocketCalls.option(fd, 6, ConnectionReader.Name.upperProtocol, capacity: 16),
+        let isMultipath = record.protocolNumber == Self.multipath
+        if !isMultipath, let upper = try? SocketCalls.option(fd, 6, ConnectionReader.Name.upperProtocol, capacity: 16),
             let end = upper.firstIndex(of: 0), end > 0
         {
             let name = String(decoding: upper[..<end], as: UTF8.self)
@@ -56,6 +60,9 @@ extension DumpCollector {
         value.state = state
         if events & 0x2000 != 0, !state.hasReceivedEnd { value.shutdown = 1 }
         if state == .listening { return try collectListener(socket, record, &value, info) }
+        if isMultipath, state != .idle || value.shutdown != 0 {
+            throw refuse(socket.process, socket.object, "a connection of multipath TCP is not carried")
+        }
         if state == .idle { return try collectIdle(socket, &value, events) }
         if events & 2 != 0 {
             throw refuse(socket.process, socket.object, "urgent data that was not read is not carried")

@@ -71,7 +71,8 @@ enum InetOptions {
         Option(levelIP, 24, 4, .early), Option(levelIP, 51, 4, .early),  // BIND_ADDRESS_NO_PORT, LOCAL_PORT_RANGE
         Option(levelIP, 1), Option(levelIP, 2), Option(levelIP, 4, 40),  // TOS, TTL, OPTIONS
         Option(levelIP, 6), Option(levelIP, 7), Option(levelIP, 8),  // RECVOPTS, RETOPTS, PKTINFO
-        Option(levelIP, 10), Option(levelIP, 11), Option(levelIP, 12), Option(levelIP, 13),  // MTU_DISCOVER, RECVERR, RECVTTL, RECVTOS
+        Option(levelIP, 10), Option(levelIP, 11),  // MTU_DISCOVER, RECVERR
+        Option(levelIP, 12), Option(levelIP, 13),  // RECVTTL, RECVTOS
         Option(levelIP, 18), Option(levelIP, 20), Option(levelIP, 21),  // PASSSEC, RECVORIGDSTADDR, MINTTL
         Option(levelIP, 23), Option(levelIP, 25), Option(levelIP, 26),  // CHECKSUM, RECVFRAGSIZE, RECVERR_RFC4884
         Option(levelIP, 50),  // UNICAST_IF

@@ -167,6 +167,7 @@ enum RestoreConnection {
         if local.host.isEmpty || local.isAny {
             local.host = domain == 2 ? [127, 0, 0, 1] : [UInt8](repeating: 0, count: 15) + [1]
         }
+        if record.error == 111, try beRefused(fd, local.bytes(domain: domain), domain: domain) { return true }
         if local.port == 0 { local.port = 1 }
         // Where nobody knows who the peer was, any will do.
         let peer = InetAddress(record.peer) ?? InetAddress(host: local.host, port: local.port == 9 ? 10 : 9)
@@ -198,6 +199,16 @@ enum RestoreConnection {
         if record.error == 0 { _ = try SocketCalls.number(fd, 1, 4) }
         ConnectionReader.leaveRepair(fd, reuse: 0)
         return record.error == 0 || record.error == 32 || record.error == 104
+    }
+
+    /// Lets a socket meet ECONNREFUSED, at a port of this host where nobody listens.
+    private static func beRefused(_ fd: Int32, _ local: [UInt8], domain: UInt32) throws(LinuxError) -> Bool {
+        guard let here = InetAddress(local) else { return false }
+        try? SocketCalls.setNumber(fd, 1, 2, 1)
+        try? SocketCalls.bind(fd, local)
+        try? connect(fd, InetAddress(host: here.host, port: 1).bytes(domain: domain))
+        // POLLERR
+        return try Files.poll(fd, events: 0, milliseconds: 100) & 8 != 0
     }
 
     /// Prepares a socket that was connecting: it will send the same first segment again.
