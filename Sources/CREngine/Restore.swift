@@ -213,8 +213,11 @@ final class RestoreSession {
         }
         try files.finishSockets { tree.outer($0) }
         if let root = tree.processes[contents.header.root] {
-            try files.deliver(contents.openFiles.flatMap { $0.epollTargets.map(\.openFile) }, to: root)
-            try watch(root, files, contents)
+            for file in contents.openFiles where !file.epollTargets.isEmpty {
+                let keeper = owners.first { $0.has(file.number) }?.stub ?? root
+                try files.deliver(file.epollTargets.map(\.openFile), to: keeper)
+                try watch(file, keeper, files)
+            }
         }
         // Who shares a table with somebody needs its descriptors for the folders first.
         var entered: Set<UInt32> = []
@@ -232,21 +235,22 @@ final class RestoreSession {
         }
     }
 
-    /// Builds what epoll instances watch, in the root's stub: there every number is free, and the kernel keeps a watch
-    /// as long as any descriptor of the watched file is open.
-    private func watch(_ root: RestoreStub, _ files: RestoreFiles, _ contents: ImageContents) throws(EngineError) {
-        for file in contents.openFiles where !file.epollTargets.isEmpty {
-            guard let epoll = files.openFiles[file.number] else { continue }
-            for target in file.epollTargets {
-                guard let watched = files.openFiles[target.openFile] else { continue }
-                let fd = RestoreStub.word(target.fd)
-                // struct epoll_event is packed: events, then data.
-                let event = try root.hold(words: [UInt64(target.events) | target.data << 32, target.data >> 32])
-                try root.later(.dup3, [UInt64(watched), fd, 0], doing: "place fd \(target.fd) for epoll")
-                try root.later(.epoll_ctl, [UInt64(epoll), 1, fd, event], doing: "watch fd \(target.fd) by epoll")
-            }
+    /// Builds what an epoll instance watches. Every number is free in a stub, and the kernel keeps a watch as long as any
+    /// descriptor of the watched file is open.
+    ///
+    /// - Parameter keeper: The first process that has the instance: a signalfd wakes those who wait for it by the signals
+    ///   of the process that added the watch.
+    private func watch(_ file: OpenFileRecord, _ keeper: RestoreStub, _ files: RestoreFiles) throws(EngineError) {
+        guard let epoll = files.openFiles[file.number] else { return }
+        for target in file.epollTargets {
+            guard let watched = files.openFiles[target.openFile] else { continue }
+            let fd = RestoreStub.word(target.fd)
+            // struct epoll_event is packed: events, then data.
+            let event = try keeper.hold(words: [UInt64(target.events) | target.data << 32, target.data >> 32])
+            try keeper.later(.dup3, [UInt64(watched), fd, 0], doing: "place fd \(target.fd) for epoll")
+            try keeper.later(.epoll_ctl, [UInt64(epoll), 1, fd, event], doing: "watch fd \(target.fd) by epoll")
         }
-        try root.flush()
+        try keeper.flush()
     }
 
     /// A run that was read and could not be used yet.

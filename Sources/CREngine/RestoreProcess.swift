@@ -47,6 +47,12 @@ struct RestoreProcess {
         files.passedFolders.insert(file)
     }
 
+    /// Whether its table has an open file.
+    func has(_ openFile: UInt32) -> Bool {
+        let table = contents.fileTables.first { $0.number == record.fileTable }
+        return table?.entries.contains { $0.openFile == openFile } ?? false
+    }
+
     /// Puts every open file at its numbers and closes everything else.
     func fillTable(_ files: RestoreFiles) throws(EngineError) {
         guard let table = contents.fileTables.first(where: { $0.number == record.fileTable }) else { return }

@@ -39,7 +39,7 @@ struct Workload: Sendable, CustomTestStringConvertible {
     static let refused = all.filter { !$0.needs.isDisjoint(with: notCarried) }
 
     /// Needs that this engine refuses so far.
-    static let notCarried: Set<String> = ["pty", "file-locks"]
+    static let notCarried: Set<String> = []
 
     init(folder: String) throws {
         let text = try String(contentsOfFile: folder + "/workload.json", encoding: .utf8)
