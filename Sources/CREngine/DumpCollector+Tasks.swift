@@ -31,6 +31,7 @@ extension DumpCollector {
             try collectProcess(leader, process, &record, &space, signalTable: signalTable)
             record.state.aioRings = rings
             try collectTask(leader, process)
+            if process.tasks.count > 1 { try leader.rest() }
             for task in process.tasks where task != process.pid {
                 try checkInterruption()
                 let remote = try RemoteTask(task: task, systemCallAddress: instruction)

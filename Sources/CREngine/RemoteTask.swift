@@ -9,7 +9,7 @@ public import LinuxKit
 ///
 /// - Precondition: All methods run on the thread that seized the task.
 public final class RemoteTask {
-    private enum Place {
+    enum Place {
         /// In PTRACE_EVENT_STOP, where the kernel has yet to restart an interrupted call.
         case eventStop
         /// Behind a remote call.
@@ -44,8 +44,9 @@ public final class RemoteTask {
     private var scratchIsLent = false
     /// What ``openBench()`` has mapped: scratch memory, code and table.
     private var benchMapping: RemoteMemory.Range?
-    private var place = Place.eventStop
-    private let timeoutSeconds: Double
+    var place = Place.eventStop
+    private var isResting = false
+    let timeoutSeconds: Double
 
     /// Takes over a task that stands in PTRACE_EVENT_STOP, and blocks its signals.
     public init(task: Int32, systemCallAddress: UInt64, timeoutSeconds: Double = 30) throws(EngineError) {
@@ -142,6 +143,7 @@ public final class RemoteTask {
     private func run(
         _ entries: ArraySlice<RemoteBatch.Entry>, on bench: RemoteBench
     ) throws(EngineError) -> [Int64] {
+        try wake()
         try write(words: bench.table(entries), at: bench.table)
         var registers = original
         registers.rip = bench.code
@@ -201,6 +203,7 @@ public final class RemoteTask {
 
     private func once(_ call: SystemCall, _ arguments: [UInt64]) throws(EngineError) -> Int64 {
         precondition(arguments.count <= 6, "a system call has at most six arguments")
+        try wake()
         var registers = original
         registers.rip = systemCallAddress
         registers.rax = call.rawValue
@@ -224,7 +227,7 @@ public final class RemoteTask {
         return Int64(bitPattern: after.rax)
     }
 
-    private func runToSystemCallStop(_ call: SystemCall) throws(EngineError) {
+    func runToSystemCallStop(_ call: SystemCall) throws(EngineError) {
         let deadline = Deadline(seconds: timeoutSeconds)
         while true {
             let status = try step(deadline, "\(call.name) in task \(task)") { () throws(LinuxError) in
@@ -257,20 +260,38 @@ public final class RemoteTask {
             bench = nil
             _ = try attempt(.munmap, [range.start, UInt64(range.count)])
         }
+        try rest()
+        scratch = nil
+        if scratchIsLent { bench = nil }
+        scratchIsLent = false
+    }
+
+    /// Gives the task its registers and mask back until the next call: should the engine be killed meanwhile, the task
+    /// runs on unharmed. Its scratch memory stays.
+    func rest() throws(EngineError) {
+        try flush()
         if place == .systemCallExit { try stopAgain() }
         try EngineError.wrap("give the task its registers back", task: task) { () throws(LinuxError) in
             try Ptrace.setRegisters(task, original)
             try Ptrace.setSignalMask(task, originalMask)
             if let userDispatch { try Ptrace.setUserDispatch(task, userDispatch) }
         }
-        scratch = nil
-        if scratchIsLent { bench = nil }
-        scratchIsLent = false
         place = .eventStop
+        isResting = true
+    }
+
+    /// Makes a task that rests ready for calls.
+    private func wake() throws(EngineError) {
+        if !isResting { return }
+        isResting = false
+        try EngineError.wrap("block the task's signals", task: task) { () throws(LinuxError) in
+            try Ptrace.setSignalMask(task, ~0)
+            if userDispatch != nil { try Ptrace.setUserDispatch(task, Ptrace.UserDispatch()) }
+        }
     }
 
     /// Brings the task to PTRACE_EVENT_STOP.
-    private func stopAgain() throws(EngineError) {
+    func stopAgain() throws(EngineError) {
         try EngineError.wrap("stop the task again", task: task) { () throws(LinuxError) in
             try Ptrace.interrupt(task)
         }
@@ -288,71 +309,7 @@ public final class RemoteTask {
         }
     }
 
-    /// Lets the task go on with its interrupted call for a moment and interrupts it again.
-    ///
-    /// The task cannot get out of the call: its end is a ptrace stop too. ``original`` follows what the kernel leaves.
-    ///
-    /// - Parameter look: Runs while the task sleeps in the call.
-    /// - Returns: False when the call ended at once or does not sleep; `look` may not have run then.
-    /// - Precondition: The task stands in PTRACE_EVENT_STOP with its own registers.
-    func goOn(sleepsIn process: Int32, _ look: () -> Void) throws(EngineError) -> Bool {
-        guard place == .eventStop else { return false }
-        place = .systemCallExit
-        try runToSystemCallStop(.restart_syscall)
-        do throws(LinuxError) { try Ptrace.resumeToSystemCall(task) } catch {
-            throw .system(error, task: task, doing: "let an interrupted call go on")
-        }
-        var isAsleep = false
-        // It may have to wait for a CPU first.
-        let deadline = Deadline(seconds: 0.1)
-        while deadline.remainingNanoseconds > 0 {
-            let state = (try? Procfs.stat(task, in: process))?.state
-            isAsleep = state == "S"
-            if isAsleep || state == "t" { break }
-            _ = Signals.take(0, timeoutNanoseconds: 100_000)
-        }
-        if isAsleep { look() }
-        let last: WaitStatus
-        do throws(LinuxError) {
-            try Ptrace.interrupt(task)
-            last = try Wait.wait(for: task, deadline: Deadline(seconds: timeoutSeconds)).status
-        } catch {
-            throw .system(error, task: task, doing: "interrupt a call again")
-        }
-        if last.isEnd { throw .derailed(task: task, "it ended in a call that was to be interrupted") }
-        // Any stop, as that at the end of the call, swallows the interrupt.
-        if case .stopped(_, event: 128, _) = last {} else { try stopAgain() }
-        place = .eventStop
-        original = try EngineError.wrap("read the registers", task: task) { () throws(LinuxError) in
-            try Ptrace.registers(task)
-        }
-        return isAsleep && RestartCode(rawValue: Int64(bitPattern: original.rax)) == .restartBlock
-    }
-
-    /// Lets the task begin a call of its own and interrupts it there, so that the kernel holds what it needs to go on
-    /// with it; ``original`` becomes what the kernel left in the registers.
-    ///
-    /// - Parameter registers: Stand at the `syscall` instruction, with number and arguments in place.
-    /// - Returns: The kernel's answer, mostly a ``RestartCode``.
-    public func begin(_ registers: Registers) throws(EngineError) -> Int64 {
-        try flush()
-        var registers = registers
-        registers.origRax = .max
-        let call = SystemCall(rawValue: registers.rax) ?? .restart_syscall
-        try EngineError.wrap("set the registers for \(call.name)", task: task) { () throws(LinuxError) in
-            try Ptrace.setRegisters(task, registers)
-        }
-        place = .systemCallExit
-        try runToSystemCallStop(call)
-        try stopAgain()
-        place = .eventStop
-        return Int64(
-            bitPattern: try EngineError.wrap("read the answer of \(call.name)", task: task) { () throws(LinuxError) in
-                try Ptrace.registers(task)
-            }.rax)
-    }
-
-    private func step(
+    func step(
         _ deadline: Deadline, _ what: String, _ resume: () throws(LinuxError) -> Void
     ) throws(EngineError) -> WaitStatus {
         do {
@@ -364,7 +321,7 @@ public final class RemoteTask {
         }
     }
 
-    private func deferSignal(_ signal: Int32) {
+    func deferSignal(_ signal: Int32) {
         // SIGTRAP|0 without an event is the kernel's echo of our own resume on old kernels, never the workload's: its
         // signals are all blocked.
         if signal != Signals.trap { deferredSignals.append(signal) }
