@@ -2,6 +2,8 @@ internal import CRImage
 internal import LinuxKit
 
 /// System V objects: those that the tree has attached, made or used last; all, when the IPC namespace is its own.
+///
+/// - Precondition: The engine visits the root's IPC namespace.
 extension DumpCollector {
     /// Records the segment behind a VMA.
     ///
@@ -13,7 +15,7 @@ extension DumpCollector {
         else { return }
         let found: SystemV.Segment
         do {
-            found = try inIPCNamespace { () throws(LinuxError) in try SystemV.segment(id) }
+            found = try SystemV.segment(id)
         } catch {
             throw refuse(process, object, "its segment \(id) is not in the IPC namespace of the tree: \(error)")
         }
@@ -34,6 +36,7 @@ extension DumpCollector {
     private func set(_ record: inout SystemVRecord, _ permissions: SystemV.Permissions) {
         record.key = permissions.key
         record.mode = permissions.mode & 0o777
+        record.isLocked = permissions.mode & 0o2000 != 0
         record.uid = permissions.uid
         record.gid = permissions.gid
         record.creatorUid = permissions.creatorUid
@@ -44,62 +47,61 @@ extension DumpCollector {
     func collectSystemV() throws(EngineError) {
         guard let root = tree.processes.first?.pid else { return }
         let pids = Set(tree.processes.map { Int64($0.pid) })
-        let own = try? Files.link("/proc/self/ns/ipc")
-        let takesAll = own != (try? Files.link("/proc/\(root)/ns/ipc"))
+        let own = try? Files.link("/proc/\(root)/ns/ipc")
+        let takesAll = own != namespaceBook.engine["ipc"]
+        try refuseOtherNamespaces(own)
         var records: [SystemVRecord] = []
         var undoers: [Int32: Int32] = [:]
         var opened: [(index: Int, fd: Int32, status: FileStatus)] = []
         let known = Set(contents.systemV.filter { $0.kind == .segment }.map { Int64($0.id) })
         try EngineError.wrap("read the System V objects", task: root) { () throws(LinuxError) in
-            try inIPCNamespace { () throws(LinuxError) in
-                // Kernels without System V IPC have no such tables.
-                for line in (try? SystemV.table("shm")) ?? [] where line.count > 6 && !known.contains(line[1]) {
-                    let user = [line[5], line[4]].first { pids.contains($0) }
-                    guard takesAll || user != nil, let id = Int32(exactly: line[1]) else { continue }
-                    let found = try SystemV.segment(id)
-                    var record = SystemVRecord()
-                    record.kind = .segment
-                    record.id = id
-                    record.sizeBytes = found.sizeBytes
-                    record.user = inner(Int32(truncatingIfNeeded: user ?? 0))
-                    set(&record, found.permissions)
-                    let fd = try SystemV.open(segment: id, sizeBytes: found.sizeBytes, writable: false)
-                    opened.append((records.count, fd, try Files.status(of: fd)))
-                    records.append(record)
+            // Kernels without System V IPC have no such tables.
+            for line in (try? SystemV.table("shm")) ?? [] where line.count > 6 && !known.contains(line[1]) {
+                let user = [line[5], line[4]].first { pids.contains($0) }
+                guard takesAll || user != nil, let id = Int32(exactly: line[1]) else { continue }
+                let found = try SystemV.segment(id)
+                var record = SystemVRecord()
+                record.kind = .segment
+                record.id = id
+                record.sizeBytes = found.sizeBytes
+                record.user = inner(Int32(truncatingIfNeeded: user ?? 0))
+                set(&record, found.permissions)
+                let fd = try SystemV.open(segment: id, sizeBytes: found.sizeBytes, writable: false)
+                opened.append((records.count, fd, try Files.status(of: fd)))
+                records.append(record)
+            }
+            for line in (try? SystemV.table("sem")) ?? [] where line.count > 3 {
+                guard let id = Int32(exactly: line[1]) else { continue }
+                let users = SystemV.lastUsers(ofSemaphores: id, count: Int(line[3])).filter {
+                    pids.contains(Int64($0))
                 }
-                for line in (try? SystemV.table("sem")) ?? [] where line.count > 3 {
-                    guard let id = Int32(exactly: line[1]) else { continue }
-                    let users = SystemV.lastUsers(ofSemaphores: id, count: Int(line[3])).filter {
-                        pids.contains(Int64($0))
-                    }
-                    guard takesAll || !users.isEmpty else { continue }
-                    for user in users { undoers[user] = id }
-                    let found = try SystemV.semaphores(id)
-                    var record = SystemVRecord()
-                    record.kind = .semaphores
-                    record.id = id
-                    record.user = inner(users.first ?? 0)
-                    record.values = found.values.map { UInt64($0) }
-                    set(&record, found.permissions)
-                    records.append(record)
+                guard takesAll || !users.isEmpty else { continue }
+                for user in users { undoers[user] = id }
+                let found = try SystemV.semaphores(id)
+                var record = SystemVRecord()
+                record.kind = .semaphores
+                record.id = id
+                record.user = inner(users.first ?? 0)
+                record.values = found.values.map { UInt64($0) }
+                set(&record, found.permissions)
+                records.append(record)
+            }
+            for line in (try? SystemV.table("msg")) ?? [] where line.count > 6 {
+                let user = [line[5], line[6]].first { pids.contains($0) }
+                guard takesAll || user != nil, let id = Int32(exactly: line[1]) else { continue }
+                let found = try SystemV.queue(id)
+                var record = SystemVRecord()
+                record.kind = .queue
+                record.id = id
+                record.user = inner(Int32(truncatingIfNeeded: user ?? 0))
+                record.capacityBytes = found.capacityBytes
+                set(&record, found.permissions)
+                for index in 0..<Int(found.messages) {
+                    var message = SystemVMessageValue()
+                    (message.type, message.text) = try SystemV.message(id, at: index)
+                    record.messages.append(message)
                 }
-                for line in (try? SystemV.table("msg")) ?? [] where line.count > 6 {
-                    let user = [line[5], line[6]].first { pids.contains($0) }
-                    guard takesAll || user != nil, let id = Int32(exactly: line[1]) else { continue }
-                    let found = try SystemV.queue(id)
-                    var record = SystemVRecord()
-                    record.kind = .queue
-                    record.id = id
-                    record.user = inner(Int32(truncatingIfNeeded: user ?? 0))
-                    record.capacityBytes = found.capacityBytes
-                    set(&record, found.permissions)
-                    for index in 0..<Int(found.messages) {
-                        var message = SystemVMessageValue()
-                        (message.type, message.text) = try SystemV.message(id, at: index)
-                        record.messages.append(message)
-                    }
-                    records.append(record)
-                }
+                records.append(record)
             }
         }
         for (index, fd, status) in opened {
@@ -143,18 +145,23 @@ extension DumpCollector {
         }
     }
 
-    /// Runs `body` in the tree's IPC namespace.
-    func inIPCNamespace<Value>(_ body: () throws(LinuxError) -> Value) throws(LinuxError) -> Value {
-        guard let root = tree.processes.first?.pid else { return try body() }
-        let there = "/proc/\(root)/ns/ipc"
-        if try Files.link(there) == Files.link("/proc/self/ns/ipc") { return try body() }
-        let own = try Files.open("/proc/self/ns/ipc", .readOnly)
-        defer { Files.close(own) }
-        let theirs = try Files.open(there, .readOnly)
-        defer { Files.close(theirs) }
-        // CLONE_NEWIPC
-        try Kernel.call(.setns, Kernel.number(theirs), 0x0800_0000, on: there)
-        defer { _ = Kernel.attempt(.setns, Kernel.number(own), 0x0800_0000) }
-        return try body()
+    /// Processes of a tree may have IPC namespaces of their own; only the root's is carried.
+    private func refuseOtherNamespaces(_ own: String?) throws(EngineError) {
+        var seen: Set<String?> = [own]
+        for process in tree.processes where !process.isZombie {
+            let link = try? Files.link("/proc/\(process.pid)/ns/ipc")
+            guard seen.insert(link).inserted else { continue }
+            let count = try EngineError.wrap("look into its IPC namespace", task: process.pid) {
+                () throws(LinuxError) in
+                let visit = try Namespaces.Visit(process.pid, Namespaces.Flag.ipc)
+                defer { visit.end() }
+                return ["shm", "sem", "msg"].reduce(0) { $0 + ((try? SystemV.table($1).count) ?? 0) }
+            }
+            if count > 0 {
+                throw refuse(
+                    process.pid, "namespace \(link ?? "ipc")",
+                    "it is not the root's IPC namespace, and \(count) System V objects are in it")
+            }
+        }
     }
 }

@@ -74,6 +74,10 @@ final class RestoreSystemV {
                 hugePageShift: inode?.hugePageShift ?? 0, creator: (record.creatorUid, record.creatorGid))
             created.append((.shmctl, record.id))
             try own(.shmctl, record)
+            // SHM_LOCK
+            if record.isLocked {
+                try Kernel.call(.shmctl, Kernel.number(record.id), 11, 0, on: "System V segment \(record.id)")
+            }
         }
         try opened(record.inode, try SystemV.open(segment: record.id, sizeBytes: record.sizeBytes, writable: true))
     }

@@ -28,6 +28,8 @@ public struct SystemVRecord: ImageValue {
     public var inode: UInt32 = 0
     /// Of a segment: IPC_RMID was done, so it ends with its last attachment.
     public var isRemoved = false
+    /// Of a segment: SHM_LOCK keeps it in memory.
+    public var isLocked = false
     /// Of a set: the values.
     public var values: [UInt64] = []
     /// Of a queue: the most bytes that it takes.
@@ -50,6 +52,7 @@ public struct SystemVRecord: ImageValue {
         try fields.number("sizeBytes", &sizeBytes)
         try fields.number("inode", &inode)
         try fields.flag("isRemoved", &isRemoved)
+        try fields.flag("isLocked", &isLocked)
         try fields.words("values", &values)
         try fields.number("capacityBytes", &capacityBytes)
         try fields.list("messages", &messages)

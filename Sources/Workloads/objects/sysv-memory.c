@@ -70,6 +70,8 @@ int main(void) {
         }
     }
     WORKLOAD_CALL(shmctl(ids[1], IPC_RMID, NULL));
+    // Not everybody may; the mode says whether it was done.
+    shmctl(ids[2], SHM_LOCK, NULL);
     for (int turn = 0; turn < 2000 && status(ids[0]).shm_nattch < 9; turn++) workload_pause(1);
     struct shmid_ds before[3];
     for (int index = 0; index < 3; index++) before[index] = status(ids[index]);
