@@ -22,12 +22,20 @@ public enum Restore {
         return try session.run()
     }
 
+    /// What a check of an image and this host has found.
+    public struct Findings: Sendable {
+        /// Every reason for which this host cannot take the image.
+        public var refusals: [Refusal]
+        /// What could not be given back exactly, as far as can be told beforehand.
+        public var notes: [String]
+    }
+
     /// Reads the whole image and checks this host, and creates nothing.
     ///
-    /// - Returns: What could not be given back exactly, as far as can be told beforehand.
+    /// - Throws: For an image that cannot be read; `busy` for a PID in use when nothing else stands in the way.
     public static func check(
         _ options: RestoreOptions, from input: Int32, place: String
-    ) throws(EngineError) -> [String] {
+    ) throws(EngineError) -> Findings {
         let session = RestoreSession(options, input: input, place: place)
         return try session.check()
     }
@@ -42,7 +50,7 @@ final class RestoreSession {
     private let input: Int32
     private let place: String
     private var notes: [String] = []
-    private var phases: [(phase: String, value: UInt64)] = []
+    private var phases: [(phase: String, value: Double)] = []
     private var phaseStart = MonotonicClock.nanoseconds()
 
     init(_ options: RestoreOptions, input: Int32, place: String) {
@@ -53,7 +61,7 @@ final class RestoreSession {
 
     private func end(_ phase: String) {
         let now = MonotonicClock.nanoseconds()
-        phases.append((phase, (now - phaseStart) / 1_000_000))
+        phases.append((phase, Double(now - phaseStart) / 1e6))
         phaseStart = now
     }
 
@@ -69,6 +77,7 @@ final class RestoreSession {
 
     /// Reads the image up to the end of its metadata; a file is read to its end first.
     private func open() throws(EngineError) -> (Reader, ImageContents) {
+        var isVerified = false
         if let start = DescriptorSource.start(of: input) {
             try image { () throws(ImageError) in
                 var reader = try Reader(DescriptorSource(input))
@@ -78,20 +87,21 @@ final class RestoreSession {
             try EngineError.wrap("go back to the image's start") { () throws(LinuxError) in
                 try RestoreCalls.seek(input, to: start, place)
             }
+            isVerified = true
         }
         return try image { () throws(ImageError) in
-            var reader = try Reader(DescriptorSource(input))
+            var reader = try Reader(DescriptorSource(input), verifiesPages: !isVerified)
             let contents = try reader.metadata()
             return (reader, contents)
         }
     }
 
-    func check() throws(EngineError) -> [String] {
+    func check() throws(EngineError) -> Restore.Findings {
         var (reader, contents) = try open()
-        var preflight = RestorePreflight(contents, options)
-        try preflight.check()
         try image { () throws(ImageError) in while try reader.nextPages() != nil {} }
-        return preflight.notes
+        var preflight = RestorePreflight(contents, options)
+        let refusals = try preflight.collect()
+        return Restore.Findings(refusals: refusals, notes: preflight.notes)
     }
 
     func run() throws(EngineError) -> RestoredTree {

@@ -28,7 +28,7 @@ public struct RestoredTree: Sendable {
     public var pageCount: UInt64
     public var imageBytes: UInt64
     /// Phase and how long it took, in order.
-    public var milliseconds: [(phase: String, value: UInt64)]
+    public var milliseconds: [(phase: String, value: Double)]
     /// What could not be given back exactly, one sentence each.
     public var notes: [String]
 }

@@ -11,6 +11,8 @@ struct RestorePreflight {
     let options: RestoreOptions
     private(set) var notes: [String] = []
     private var refusals: [Refusal] = []
+    /// Refusals that are not forced, when all are wanted; `nil` makes the first one an error.
+    private var findings: [Refusal]?
 
     init(_ contents: ImageContents, _ options: RestoreOptions) {
         self.contents = contents
@@ -40,10 +42,32 @@ struct RestorePreflight {
 
     private mutating func settle() throws(EngineError) {
         for refusal in refusals {
-            guard options.forced.contains(refusal.reason) else { throw .refused(refusal) }
-            notes.append("forced past: \(refusal.message)")
+            if options.forced.contains(refusal.reason) {
+                notes.append("forced past: \(refusal.message)")
+            } else if findings == nil {
+                throw .refused(refusal)
+            } else {
+                findings?.append(refusal)
+            }
         }
         refusals = []
+    }
+
+    /// Checks everything and goes on after a refusal.
+    ///
+    /// - Throws: What is no refusal, when there is none either.
+    mutating func collect() throws(EngineError) -> [Refusal] {
+        findings = []
+        do throws(EngineError) {
+            try check()
+        } catch {
+            if case .refused(let refusal) = error {
+                findings?.append(refusal)
+            } else if findings?.isEmpty == true {
+                throw error
+            }
+        }
+        return findings ?? []
     }
 
     mutating func refuse(
@@ -53,7 +77,6 @@ struct RestorePreflight {
             Refusal(reason: reason.rawValue, task: task, object: object, message: message, differences: differences))
     }
 
-    /// What this version can build.
     /// What no restore on any host could build; `nil` for a tree that can be built.
     static func unrestorable(_ contents: ImageContents) -> Refusal? {
         var check = RestorePreflight(contents, RestoreOptions())

@@ -16,10 +16,10 @@ struct Arguments {
     /// What stands behind `--`.
     private(set) var rest: [String] = []
 
-    /// - Parameters:
-    ///   - valued: Options that take a value, `--pid 5` or `--pid=5`; `-i` and `-o` under their own name.
-    ///   - flags: Options without a value.
-    init(_ words: [String], valued: Set<String>, flags known: Set<String>) throws(Failure) {
+    /// - Parameter command: The command in ``Manual`` whose options these are; `--pid 5` or `--pid=5`.
+    init(_ words: [String], for command: String) throws(Failure) {
+        let valued = Manual.command(command).valued
+        let known = Manual.command(command).flags
         var index = 0
         while index < words.count {
             let word = words[index]

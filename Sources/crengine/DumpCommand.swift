@@ -5,8 +5,7 @@ internal import LinuxKit
 /// `crengine dump`.
 enum DumpCommand {
     static func run(_ words: [String]) throws(Arguments.Failure) -> Int32 {
-        let arguments = try Arguments(
-            words, valued: ["--pid", "-o", "--output", "--format", "--tcp", "--external"], flags: ["--leave-running"])
+        let arguments = try Arguments(words, for: "dump")
         let isJSON = try arguments.isJSON()
         try arguments.noOperands()
         guard let pid = try arguments.number("--pid") else { throw Arguments.Failure(message: "dump needs --pid N") }

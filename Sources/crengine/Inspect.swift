@@ -6,7 +6,7 @@ internal import LinuxKit
 /// `crengine inspect FILE`: an image for people and for scripts.
 enum Inspect {
     static func run(_ words: [String]) throws(Arguments.Failure) -> Int32 {
-        let arguments = try Arguments(words, valued: ["--format"], flags: [])
+        let arguments = try Arguments(words, for: "inspect")
         let isJSON = try arguments.isJSON()
         guard arguments.operands.count == 1 else { throw Arguments.Failure(message: "inspect takes one image") }
         let path = arguments.operands[0]

@@ -41,15 +41,19 @@ enum Output {
         }
     }
 
+    static func document(_ refusal: CREngine.Refusal) -> JSONValue {
+        var detail: [String: JSONValue] = [
+            "reason": .string(refusal.reason), "object": .string(refusal.object),
+            "message": .string(refusal.message), "differences": .array(refusal.differences.map { .string($0) }),
+        ]
+        if let task = refusal.task { detail["task"] = .integer(Int64(task)) }
+        return .object(detail)
+    }
+
     private static func document(_ error: EngineError) -> JSONValue {
         var members: [String: JSONValue] = ["ok": .bool(false)]
         if case .refused(let refusal) = error {
-            var detail: [String: JSONValue] = [
-                "reason": .string(refusal.reason), "object": .string(refusal.object),
-                "message": .string(refusal.message), "differences": .array(refusal.differences.map { .string($0) }),
-            ]
-            if let task = refusal.task { detail["task"] = .integer(Int64(task)) }
-            members["refusal"] = .object(detail)
+            members["refusal"] = document(refusal)
             return .object(members)
         }
         var detail: [String: JSONValue] = ["message": .string(error.explanation.line)]

@@ -2,18 +2,30 @@ internal import CREngine
 internal import CRModel
 internal import LinuxKit
 
-/// `crengine restore` and `crengine check`.
+/// `crengine restore`.
 enum RestoreCommand {
     /// Signals that end a restore that is under way, and are passed on to the root process afterwards.
     private static let ending = [Signals.terminate, Signals.interrupt, Signals.hangup]
 
-    static func run(_ words: [String], checksOnly: Bool) throws(Arguments.Failure) -> Int32 {
-        let arguments = try Arguments(
-            words, valued: ["-i", "--input", "--force", "--format", "--tcp", "--root", "--external"],
-            flags: ["--detach", "--new-pid-namespace"])
+    static func run(_ words: [String]) throws(Arguments.Failure) -> Int32 {
+        let arguments = try Arguments(words, for: "restore")
         let isJSON = try arguments.isJSON()
         try arguments.noOperands()
         let path = arguments.value("-i") ?? arguments.value("--input") ?? "-"
+        let options = try options(arguments)
+        do throws(EngineError) {
+            try blockSignals()
+            let tree = try Restore.run(options, from: try open(path), place: path)
+            for note in tree.notes { Output.note(note) }
+            report(tree, isJSON: isJSON)
+            return options.detach ? Output.ExitCode.done.rawValue : wait(for: tree)
+        } catch {
+            return Output.failure(error, isJSON: isJSON)
+        }
+    }
+
+    /// What restore and check have in common.
+    static func options(_ arguments: Arguments) throws(Arguments.Failure) -> RestoreOptions {
         var options = RestoreOptions()
         options.tcp = try arguments.tcp()
         options.detach = arguments.flags.contains("--detach")
@@ -31,31 +43,25 @@ enum RestoreCommand {
             throw Arguments.Failure(message: "--force takes a reason such as cpu.xstate-missing, not '\(reason)'")
         }
         options.wakeups = Signals.mask(ending)
-        do throws(EngineError) {
-            try EngineError.wrap("block signals") { () throws(LinuxError) in
-                _ = try Signals.block(ending + [Signals.child, Signals.pipe])
-            }
-            let fd: Int32
-            do { fd = path == "-" ? 0 : try Files.open(path, .readOnly) } catch {
-                throw .image(path, why: error.errno.map { "\($0)" } ?? error.description)
-            }
-            if checksOnly {
-                for note in try Restore.check(options, from: fd, place: path) { Output.note(note) }
-                if isJSON { Output.line(JSONValue.object(["ok": .bool(true)]).serialized()) }
-                return Output.ExitCode.done.rawValue
-            }
-            let tree = try Restore.run(options, from: fd, place: path)
-            for note in tree.notes { Output.note(note) }
-            report(tree, isJSON: isJSON)
-            return options.detach ? Output.ExitCode.done.rawValue : wait(for: tree)
-        } catch {
-            return Output.failure(error, isJSON: isJSON)
+        return options
+    }
+
+    static func blockSignals() throws(EngineError) {
+        try EngineError.wrap("block signals") { () throws(LinuxError) in
+            _ = try Signals.block(ending + [Signals.child, Signals.pipe])
+        }
+    }
+
+    /// Opens an image; `-` is standard input.
+    static func open(_ path: String) throws(EngineError) -> Int32 {
+        do { return path == "-" ? 0 : try Files.open(path, .readOnly) } catch {
+            throw .image(path, why: error.errno.map { "\($0)" } ?? error.description)
         }
     }
 
     private static func report(_ tree: RestoredTree, isJSON: Bool) {
         var times: [String: JSONValue] = [:]
-        for phase in tree.milliseconds { times[phase.phase] = .integer(Int64(phase.value)) }
+        for phase in tree.milliseconds { times[phase.phase] = .number(phase.value) }
         if isJSON {
             Output.line(
                 JSONValue.object([
@@ -66,7 +72,8 @@ enum RestoreCommand {
         } else {
             let total = tree.milliseconds.reduce(0) { $0 + $1.value }
             Output.note(
-                "restored \(tree.taskCount) tasks and \(tree.pageCount) pages as PID \(tree.pid) in \(total) ms")
+                "restored \(tree.taskCount) tasks and \(tree.pageCount) pages as PID \(tree.pid) in \(UInt64(total)) ms"
+            )
         }
     }
 

@@ -5,8 +5,7 @@ internal import LinuxKit
 /// `crengine run`: starts a program in a way in which it can be dumped.
 enum RunCommand {
     static func run(_ words: [String]) throws(Arguments.Failure) -> Int32 {
-        let arguments = try Arguments(
-            words, valued: ["--pid", "--directory", "--output", "--environment"], flags: ["--new-pid-namespace"])
+        let arguments = try Arguments(words, for: "run")
         try arguments.noOperands()
         guard let program = arguments.rest.first else { throw Arguments.Failure(message: "run needs -- PROGRAM") }
         var request = SpawnRequest(
