@@ -117,6 +117,30 @@ extension EngineTests {
             }
         }
 
+        @Test("help and manual page name every command and option")
+        func manual() throws {
+            let commands = ["dump", "restore", "check", "inspect", "run", "manual"]
+            let page = try Engine.run(["manual"]).stdout
+            let help = try Engine.run(["--help"]).stdout
+            for command in commands {
+                #expect(help.contains("  \(command) "), "--help does not name \(command)")
+                let own = try Engine.run([command, "--help"])
+                #expect(own.code == 0)
+                let options = own.stdout.split(separator: "\n").filter { $0.hasPrefix("  -") }
+                for option in options {
+                    let name = option.split(separator: " ")[0].filter { $0 != "," }
+                    #expect(page.contains(name.replacingOccurrences(of: "-", with: "\\-")), "no \(name) in the manual")
+                }
+            }
+        }
+
+        @Test("without an image, check says what this kernel gives")
+        func kernel() throws {
+            let answer = try Engine.run(["check", "--format", "json"])
+            #expect(answer.code == 0, "\(Engine.words(answer))")
+            #expect((answer.json?["features"]?.elements ?? []).count > 10)
+        }
+
         @Test("no such process, no such image, no such word")
         func usage() throws {
             let output = EngineLab.temporary("output")
