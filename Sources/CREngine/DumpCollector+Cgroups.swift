@@ -36,7 +36,10 @@ extension DumpCollector {
                 cgroup.number = newNumber()
                 cgroup.hierarchy = membership.hierarchy
                 cgroup.path = membership.path
-                if let folder = Cgroups.folder(membership, cgroupBook.mounts) { settings(&cgroup, folder) }
+                if let folder = Cgroups.folder(membership, cgroupBook.mounts) {
+                    settings(&cgroup, folder)
+                    cgroup.isFrozen = tree.wasFrozen(folder)
+                }
                 cgroupBook.numbers[key] = cgroup.number
                 contents.cgroups.append(cgroup)
             }

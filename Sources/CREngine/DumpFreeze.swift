@@ -31,6 +31,9 @@ final class FrozenTree {
     private let wakeups: UInt64
     private let stopSeconds: Double
     var settling = FreezeSettle()
+    /// The cgroup freezer that its runtime has stopped the tree with; `nil` for a tree that runs.
+    private var freezer: Freezer?
+    private var isThawed = false
 
     /// - Parameters:
     ///   - wakeups: Blocked signals that end any wait.
@@ -39,6 +42,9 @@ final class FrozenTree {
         self.wakeups = wakeups
         self.stopSeconds = stopSeconds
     }
+
+    /// Whether its runtime had frozen a cgroup, by its folder.
+    func wasFrozen(_ folder: String) -> Bool { freezer?.holds(folder) ?? false }
 
     /// Every task under ptrace, zombies not counted.
     var tasks: [Int32] { seized }
@@ -49,6 +55,7 @@ final class FrozenTree {
     ///   caller calls ``release()``.
     func freeze(root: Int32) throws(EngineError) {
         let ownPid = Int32(Kernel.attempt(.getpid))
+        freezer = (try? Freezer.holding(root)) ?? nil
         var known: Set<Int32> = [root]
         var order: [Int32] = [root]
         var index = 0
@@ -81,6 +88,7 @@ final class FrozenTree {
                 }
             }
         }
+        try takeFromFreezer()
         // Only now: until all stood, one could still change what another shares with it, or take away its terminal.
         for position in processes.indices {
             let pid = processes[position].pid
@@ -88,6 +96,57 @@ final class FrozenTree {
                 "look at the process", task: pid
             ) { () throws(LinuxError) in (try Procfs.status(pid), try Procfs.stat(pid)) }
             processes[position].parent = processes[position].stat.parent
+        }
+    }
+
+    /// Takes the tasks of a frozen tree over from its freezer: each was told to stop before it thaws, and does so before it
+    /// runs. In version 1 they cannot answer while they are frozen; in version 2 they could make no call.
+    private func takeFromFreezer() throws(EngineError) {
+        guard let freezer else { return }
+        let root = processes.first?.pid ?? 0
+        let held = try EngineError.wrap("list the tasks of the frozen cgroup", task: root) { () throws(LinuxError) in
+            try freezer.processes()
+        }
+        if let stranger = held.subtracting(processes.map(\.pid)).min() {
+            self.freezer = nil
+            throw .refused(
+                .unsupported(
+                    task: stranger, object: "process \(stranger)",
+                    "it is outside of the tree but in the same frozen cgroup, and would run while the tree is dumped"))
+        }
+        isThawed = true
+        try EngineError.wrap("take the tasks over from the freezer", task: root) { () throws(LinuxError) in
+            try freezer.thaw()
+        }
+        var failure: EngineError?
+        for index in processes.indices {
+            for task in processes[index].tasks {
+                do throws(EngineError) {
+                    if try !awaitStop(task, of: processes[index].pid) {
+                        failure = .derailed(task: task, "it ended while it was being stopped")
+                    }
+                } catch {
+                    failure = error
+                }
+            }
+            processes[index].groupStopSignal = processes[index].tasks.compactMap { stopSignal[$0] }.first ?? 0
+        }
+        if let failure { throw failure }
+    }
+
+    /// Gives the tasks back to the freezer, which holds them as soon as they are detached.
+    private func giveToFreezer() {
+        guard let freezer, isThawed else { return }
+        try? freezer.freeze()
+    }
+
+    /// Waits until all stand again.
+    private func awaitFreezer() {
+        guard let freezer, isThawed else { return }
+        isThawed = false
+        let deadline = Deadline(seconds: 5)
+        while !freezer.isSettled, deadline.remainingNanoseconds > 0 {
+            _ = Signals.take(Signals.mask([Signals.child]), timeoutNanoseconds: 1_000_000)
         }
     }
 
@@ -172,6 +231,8 @@ final class FrozenTree {
             if new.isEmpty { return tasks }
             var attached: [Int32] = []
             for task in new { if try attach(task, of: pid) { attached.append(task) } else { ended.insert(task) } }
+            // A frozen process makes no tasks, and its own cannot answer yet.
+            if freezer != nil { return attached }
             var failure: EngineError?
             for task in attached {
                 do throws(EngineError) {
@@ -222,7 +283,7 @@ final class FrozenTree {
                     }
                     let registers = try Ptrace.registers(task)
                     looks += 1
-                    if looks <= 200, settling.isInVdso(registers, of: pid) {
+                    if looks <= 200, freezer == nil, settling.isInVdso(registers, of: pid) {
                         try Ptrace.resume(task)
                         try Ptrace.interrupt(task)
                         continue
@@ -310,7 +371,9 @@ final class FrozenTree {
 
     /// Lets every task run on. Errors mean that a task is gone, which is all one could want here.
     func release() {
+        giveToFreezer()
         for task in seized.reversed() { try? Ptrace.detach(task) }
+        awaitFreezer()
         for entry in deferred { try? Signals.send(entry.signal, to: entry.process) }
         deferred = []
         seized = []
@@ -338,6 +401,8 @@ final class FrozenTree {
                 for task in process.tasks.reversed() { try awaitEnd(task, deadline) }
             }
         }
+        giveToFreezer()
+        isThawed = false
         seized = []
         seizedSet = []
     }

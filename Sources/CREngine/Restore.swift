@@ -409,6 +409,7 @@ final class RestoreSession {
         files.close()
         try letStand(tree, Set(live.filter { $0.stopSignal != 0 }.map(\.pid)), contents)
         let pids = Set(running.map(\.pid))
+        tree.namespaces?.freeze()
         for task in contents.tasks.reversed() where pids.contains(task.process) {
             // An error means that the task has been killed meanwhile.
             try? Ptrace.detach(tree.outer(task.tid))

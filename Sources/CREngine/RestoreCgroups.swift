@@ -5,11 +5,39 @@ internal import LinuxKit
 final class RestoreCgroups {
     private let records: [UInt32: CgroupRecord]
     private var mounts: [CgroupMount]?
-    private var made: Set<String> = []
+    private var opened: [Int32] = []
     private(set) var notes: [String] = []
 
     init(_ contents: ImageContents) {
         records = Dictionary(contents.cgroups.map { ($0.number, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// A way to a cgroup that works in whatever mount namespace the engine is.
+    private func folder(_ membership: CgroupMembership) -> String? {
+        if mounts == nil {
+            mounts = ((try? Cgroups.mounts()) ?? []).compactMap { mount in
+                guard let fd = try? Files.open(mount.mountPoint, [.pathOnly, .directory]) else { return nil }
+                opened.append(fd)
+                var mount = mount
+                mount.mountPoint = "/proc/self/fd/\(fd)"
+                return mount
+            }
+        }
+        return Cgroups.folder(membership, mounts ?? [])
+    }
+
+    func close() {
+        for fd in opened { Files.close(fd) }
+        opened = []
+    }
+
+    /// Freezes the cgroups whose freezer held the tasks at the dump: they stand still as soon as they are let go.
+    func freeze() {
+        for record in records.values where record.isFrozen {
+            let membership = CgroupMembership(hierarchy: record.hierarchy, path: record.path)
+            guard let folder = folder(membership) else { continue }
+            try? Freezer(folder: folder, isUnified: record.hierarchy.isEmpty).freeze()
+        }
     }
 
     /// Moves a stub into cgroups by number.
@@ -41,10 +69,7 @@ final class RestoreCgroups {
         _ stub: RestoreStub, _ membership: CgroupMembership, _ record: CgroupRecord?
     ) throws(EngineError) {
         let name = "cgroup \(membership.hierarchy):\(membership.path)"
-        if mounts == nil { mounts = (try? Cgroups.mounts()) ?? [] }
-        guard !membership.path.split(separator: "/").contains(".."),
-            let folder = Cgroups.folder(membership, mounts ?? [])
-        else {
+        guard !membership.path.split(separator: "/").contains(".."), let folder = folder(membership) else {
             notes.append("process \(stub.tid) stays in the engine's cgroup: \(name) is not mounted here")
             return
         }
@@ -59,10 +84,14 @@ final class RestoreCgroups {
 
     /// Makes a cgroup and those above it, and limits it as it was.
     private func make(_ folder: String, _ record: CgroupRecord?) throws(LinuxError) {
-        let parts = folder.split(separator: "/")
-        for count in 1...max(1, parts.count) {
-            let path = "/" + parts.prefix(count).joined(separator: "/")
-            if (try? Files.status(of: path)) != nil { continue }
+        // From the lowest folder that is there on down.
+        var missing: [String] = []
+        var path = folder
+        while (try? Files.status(of: path)) == nil, let slash = path.lastIndex(of: "/"), slash != path.startIndex {
+            missing.append(path)
+            path = String(path[..<slash])
+        }
+        for path in missing.reversed() {
             try Files.makeFolder(path)
             inheritSets(path)
         }
@@ -84,7 +113,7 @@ final class RestoreCgroups {
 
     /// A cpuset of version 1 takes no task before it has CPUs and memory.
     private func inheritSets(_ folder: String) {
-        let above = "/" + folder.split(separator: "/").dropLast().joined(separator: "/")
+        let above = folder.lastIndex(of: "/").map { String(folder[..<$0]) } ?? folder
         for name in ["cpuset.cpus", "cpuset.mems"] {
             guard let own = try? Files.contents(of: "\(folder)/\(name)"), own.count <= 1,
                 let value = try? Files.contents(of: "\(above)/\(name)")

@@ -266,6 +266,7 @@ final class RestoreNamespaces {
         if enginePidfd >= 0 { Files.close(enginePidfd) }
         enginePidfd = -1
         for tree in trees { tree.close() }
+        cgroups.close()
     }
 
     /// Where the content of a file in memory goes, by its number.
@@ -284,6 +285,9 @@ final class RestoreNamespaces {
         }
         notes += cgroups.notes
     }
+
+    /// Freezes what was frozen.
+    func freeze() { cgroups.freeze() }
 
     // MARK: PIDs
 

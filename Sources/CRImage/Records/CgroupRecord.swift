@@ -9,6 +9,8 @@ public struct CgroupRecord: ImageValue {
     public var isCreated = false
     /// `cgroup.type` of version 2 is `threaded`.
     public var isThreaded = false
+    /// Whether its freezer held its tasks.
+    public var isFrozen = false
     /// Files of the folder with their text, for a cgroup that has to be made.
     public var settings: [SettingValue] = []
 
@@ -20,6 +22,7 @@ public struct CgroupRecord: ImageValue {
         try fields.text("path", &path)
         try fields.flag("isCreated", &isCreated)
         try fields.flag("isThreaded", &isThreaded)
+        try fields.flag("isFrozen", &isFrozen)
         try fields.list("settings", &settings)
     }
 }
