@@ -8,6 +8,8 @@ internal import LinuxKit
 struct SleepProbe {
     /// Looks that are left to this dump.
     private var budget: Int
+    /// On a busy host the task may wait for a CPU; the others shall not stand still for that.
+    private var deadline: Deadline?
     /// Time that is left, by task.
     private(set) var nanoseconds: [Int32: UInt64] = [:]
 
@@ -27,13 +29,19 @@ struct SleepProbe {
             remote.original, { address in try? RemoteMemory.read(task, at: address &- 64, count: 64) },
             memory: { address in try? RemoteMemory.read(task, at: address, count: 16) })
         guard let limit, budget > 0 else { return }
+        let deadline = self.deadline ?? Deadline(seconds: 0.4)
+        self.deadline = deadline
         var strangers = Set(Self.look().wakeups)
         var candidates: Set<Wakeup>?
-        for _ in 0..<4 where budget > 0 {
+        for _ in 0..<4 where budget > 0 && deadline.remainingNanoseconds > 0 {
             budget -= 1
             var seen: (now: UInt64, wakeups: [Wakeup]) = (0, [])
             let waits = try remote.goOn(sleepsIn: process) { seen = Self.look() }
-            guard waits else { return }
+            if !waits {
+                // It has ended, or did not get as far as to sleep.
+                if RestartCode(rawValue: Int64(bitPattern: remote.original.rax)) != .restartBlock { return }
+                continue
+            }
             // Its own timer is gone now. Others that look alike mostly stay.
             strangers.formUnion(Self.look().wakeups)
             let fresh = Set(

@@ -62,7 +62,8 @@ int main(void) {
             WORKLOAD_CHECK(errors[kind] == (kind == 3 ? ETIMEDOUT : 0), "%s ends with errno %d", names[kind], errors[kind]);
             uint64_t slept = ended[kind] - start;
             WORKLOAD_CHECK(slept + 5 >= 5000, "%s lasts for %u ms only", names[kind], (unsigned)slept);
-            WORKLOAD_CHECK(slept < 5700 + frozen, "%s lasts for %u ms, %u of them frozen", names[kind], (unsigned)slept, (unsigned)frozen);
+            // Only the first is sure: the kernel writes its rest down. For the others it has to be caught in the act.
+            WORKLOAD_CHECK(kind != 0 || slept < 5700 + frozen, "%s lasts for %u ms, %u of them frozen", names[kind], (unsigned)slept, (unsigned)frozen);
         }
         workload_progress();
         workload_pause(5);
