@@ -24,6 +24,7 @@ extension EngineTests {
             Case("mqueue", "mqueue", "message queue"),
             Case("pid-namespace", "namespace"),
             Case("mount-namespace", "namespace"), Case("traced-child", "tracing"),
+            Case("vfork", "vfork"), Case("foreign-terminal", "terminal"), Case("stray", "left the tree"),
         ]
 
         @Test("an object that no image holds", arguments: cases)

@@ -9,6 +9,7 @@
 #include <linux/userfaultfd.h>
 #include <mqueue.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -261,6 +262,62 @@ static void make_traced_child(void) {
     if (child == 0) wait_for_end();
     made(ptrace(PTRACE_SEIZE, child, NULL, NULL), "ptrace");
 }
+/// Ends soon after the process that it left.
+__attribute__((noreturn)) static void outlive(pid_t root) {
+    while (kill(root, 0) == 0) workload_pause(50);
+    _exit(0);
+}
+
+static void *borrow(void *nothing) {
+    // Only the calling thread waits; the child has the memory of all.
+    if (vfork() == 0) {
+        *(volatile pid_t *)&child = (pid_t)syscall(SYS_getpid);
+        while (true) syscall(SYS_pause);
+    }
+    return nothing;
+}
+static void make_vfork(void) {
+    pthread_t thread;
+    must(pthread_create(&thread, NULL, borrow, NULL) == 0, "pthread_create");
+    while (*(volatile pid_t *)&child == 0) workload_pause(1);
+}
+
+static void make_foreign_terminal(void) {
+    int master = made(open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), "a terminal");
+    must(unlockpt(master) == 0, "unlockpt");
+    held = made(open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC), "a terminal");
+    pid_t root = getpid(), between = made(fork(), "fork");
+    if (between == 0) {
+        if (fork() != 0) _exit(0);
+        setsid();
+        outlive(root);
+    }
+    must(waitpid(between, NULL, 0) == between, "waitpid");
+    must(close(master) == 0, "close");
+}
+static void use_terminal(void) { must(isatty(held), "the terminal"); }
+
+static void make_stray(void) {
+    int ends[2];
+    must(pipe2(ends, O_CLOEXEC) == 0, "a pipe");
+    pid_t root = getpid(), between = made(fork(), "fork");
+    if (between == 0) {
+        pid_t stray = fork();
+        if (stray == 0) {
+            close(ends[0]);
+            close(ends[1]);
+            outlive(root);
+        }
+        must(write(ends[1], &stray, sizeof stray) == sizeof stray, "write");
+        _exit(0);
+    }
+    must(read(ends[0], &other, sizeof other) == sizeof other, "read");
+    must(waitpid(between, NULL, 0) == between, "waitpid");
+    close(ends[0]);
+    close(ends[1]);
+}
+static void use_stray(void) { must(getsid(other) == getsid(0), "the process that has left"); }
+
 static void use_child(void) { must(waitpid(child, NULL, WNOHANG) == 0 && kill(child, 0) == 0, "the child"); }
 
 static const struct {
@@ -292,6 +349,9 @@ static const struct {
     {"pid-namespace", make_pid_namespace, use_child},
     {"mount-namespace", make_mount_namespace, use_child},
     {"traced-child", make_traced_child, use_child},
+    {"vfork", make_vfork, use_child},
+    {"foreign-terminal", make_foreign_terminal, use_terminal},
+    {"stray", make_stray, use_stray},
 };
 
 int main(int argc, char **argv) {
