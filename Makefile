@@ -13,7 +13,7 @@ WORKLOADS := .build/workloads
 PACKAGES := libzydis-dev libsqlite3-dev gcc make apt dpkg xz-utils zstd lz4 gzip e2fsprogs kmod \
     debian-archive-keyring python3-jsonschema libxml2-utils
 
-.PHONY: help setup build workloads images run kernels test bench soak fuzz check format clean
+.PHONY: help man setup build workloads images run kernels test bench soak fuzz check format clean
 
 help:
 	@echo 'make run      build, prepare disk images, run Scenarios/quickstart.yaml, print where the report is'
@@ -21,6 +21,7 @@ help:
 	@echo 'make test     all tests: pure, engine (root), guest (QEMU)'
 	@echo 'make bench    benchmarks, to Benchmarks/results/latest.json'
 	@echo 'make soak     engine tests, 100 rounds over every workload (root)'
+	@echo 'make man      the manual page of crengine, to .build/release/crengine.8'
 	@echo 'make check    format, architecture, warnings'
 
 setup:
@@ -55,6 +56,10 @@ kernels: build workloads
 
 test: build workloads
 	@Tests/run
+
+man: build
+	@$(BUILD)/crengine manual > $(BUILD)/crengine.8
+	@echo '$(BUILD)/crengine.8'
 
 bench: build workloads
 	@Benchmarks/run

@@ -96,6 +96,7 @@ public enum Dump {
             defer { collector.close() }
             try tree.freeze(root: options.pid)
             clock.end("freeze")
+            FaultPoint.dumpFrozen.reach()
             collector.externals = options.externals
             try collector.collect()
             if !options.leaveRunning { try collector.refuseStrays() }
@@ -104,12 +105,15 @@ public enum Dump {
             try collector.findInherited()
             try check(collector.contents)
             clock.end("collect")
+            FaultPoint.dumpCollected.reach()
             let written = try write(collector, to: output, wakeups, place: place)
             clock.end("pages")
+            FaultPoint.dumpWritten.reach()
             var report = DumpReport(
                 pid: options.pid, tasks: tree.tasks.count, processes: tree.processes.count, pages: written.pages,
                 imageBytes: written.bytes, milliseconds: [:])
             try commit()
+            FaultPoint.dumpCommitted.reach()
             // From here on there is no way back: the image is whole.
             if options.leaveRunning {
                 collector.network.release()
@@ -182,6 +186,7 @@ public enum Dump {
                 writer = try ImageWriter(to: sink)
                 for record in collector.contents.records { try writer.write(record) }
                 try writer.endMetadata()
+                FaultPoint.dumpMetadata.reach()
             } catch {
                 throw .image(error)
             }

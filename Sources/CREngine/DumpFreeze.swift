@@ -393,9 +393,12 @@ final class FrozenTree {
             while levels.count <= level { levels.append([]) }
             levels[level].append(process)
         }
+        // All or none: what the engine does not come to any more ends with it.
+        for task in seized { try? Ptrace.setOptions(task, .killOnExit) }
         let deadline = Deadline(seconds: 30)
         for level in levels.reversed() {
             for process in level where !process.isZombie { try? Signals.send(Signals.kill, to: process.pid) }
+            FaultPoint.dumpEnding.reach()
             for process in level {
                 // A leader reports its end only after the other threads of its process were reaped.
                 for task in process.tasks.reversed() { try awaitEnd(task, deadline) }

@@ -107,6 +107,7 @@ final class RestoreSession {
     func run() throws(EngineError) -> RestoredTree {
         var (reader, contents) = try open()
         end("read")
+        FaultPoint.restoreRead.reach()
         var preflight = RestorePreflight(contents, options)
         try preflight.check()
         notes += preflight.notes
@@ -128,6 +129,7 @@ final class RestoreSession {
             try files.open()
             files.content = { namespaces.contentFile($0) }
             end("files")
+            FaultPoint.restoreFiles.reach()
             // CLONE_FILES
             try root.call(.unshare, [0x400], doing: "have descriptors of its own")
             try build(tree, plan, files, namespaces, contents, &reader)
@@ -170,6 +172,7 @@ final class RestoreSession {
             }.map(\.number))
         try files.terminals.finishSessions(tree)
         end("tasks")
+        FaultPoint.restoreTasks.reach()
         let live = contents.processes.filter { !$0.isZombie }
         end("memory")
         try fillPages(spaces, &reader)
@@ -181,6 +184,7 @@ final class RestoreSession {
         try namespaces.finish()
         notes += spaces.notes
         end("pages")
+        FaultPoint.restorePages.reach()
         try tree.endZombies()
         // Before signal actions and pending signals are set: ends and stops of children are reported to the stubs.
         notes += try tree.stopProcesses(contents)
@@ -195,8 +199,10 @@ final class RestoreSession {
         }
         try giveFiles(tree, files, live, contents)
         end("descriptors")
+        FaultPoint.restoreDescriptors.reach()
         for record in live { try setUp(tree, record, contents) }
         end("state")
+        FaultPoint.restoreState.reach()
         try letGo(tree, files, live, contents)
         end("resume")
     }
@@ -410,7 +416,12 @@ final class RestoreSession {
         try letStand(tree, Set(live.filter { $0.stopSignal != 0 }.map(\.pid)), contents)
         let pids = Set(running.map(\.pid))
         tree.namespaces?.freeze()
-        for task in contents.tasks.reversed() where pids.contains(task.process) {
+        let last = contents.tasks.reversed().filter { pids.contains($0.process) }
+        FaultPoint.restoreArmed.reach()
+        // From here on the tasks survive the engine, all together: whoever is not detached yet is let go with its end.
+        for task in last { try? Ptrace.setOptions(tree.outer(task.tid), []) }
+        FaultPoint.restoreReleased.reach()
+        for task in last {
             // An error means that the task has been killed meanwhile.
             try? Ptrace.detach(tree.outer(task.tid))
         }

@@ -86,10 +86,12 @@ enum Command {
 
 /// `crengine`, with its machine-readable answers.
 enum Engine {
-    static func run(_ words: [String], stdin: String = "/dev/null", seconds: Double = 30) throws -> Command.Answer {
+    static func run(
+        _ words: [String], environment: [String] = [], stdin: String = "/dev/null", seconds: Double = 30
+    ) throws -> Command.Answer {
         try Command.run(
-            [EngineLab.engine] + words + ["--format", "json"], directory: "/", stdin: stdin,
-            seconds: seconds)
+            [EngineLab.engine] + words + ["--format", "json"], environment: ["PATH=/usr/bin:/bin"] + environment,
+            directory: "/", stdin: stdin, seconds: seconds)
     }
 
     /// Words for a failure message.

@@ -120,11 +120,11 @@ extension EngineTests {
         @Test("help and manual page name every command and option")
         func manual() throws {
             let commands = ["dump", "restore", "check", "inspect", "run", "manual"]
-            let page = try Engine.run(["manual"]).stdout
-            let help = try Engine.run(["--help"]).stdout
+            let page = try Command.run([EngineLab.engine, "manual"], directory: "/").stdout
+            let help = try Command.run([EngineLab.engine, "--help"], directory: "/").stdout
             for command in commands {
                 #expect(help.contains("  \(command) "), "--help does not name \(command)")
-                let own = try Engine.run([command, "--help"])
+                let own = try Command.run([EngineLab.engine, command, "--help"], directory: "/")
                 #expect(own.code == 0)
                 let options = own.stdout.split(separator: "\n").filter { $0.hasPrefix("  -") }
                 for option in options {
