@@ -136,6 +136,11 @@ extension DumpCollector {
     ) throws(EngineError) {
         let fd = socket.copy
         let isUDP = record.protocolNumber == 17 || record.protocolNumber == 136
+        if value.peer.isEmpty, !isUDP || record.type == 3,
+            let peer = InetProbes.peer(ofInode: inode, process: socket.process, record)
+        {
+            value.peer = peer.bytes(domain: record.domain)
+        }
         value.state = value.peer.isEmpty ? .idle : .established
         let events = try EngineError.wrap("read the state of \(socket.object)", task: socket.process) {
             () throws(LinuxError) in try Files.poll(fd, events: 0x2001)

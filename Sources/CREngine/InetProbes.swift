@@ -133,6 +133,29 @@ enum InetProbes {
         return found
     }
 
+    /// Whom a raw or ICMP socket is connected to: getpeername(2) takes the port, which it has not, for a sign of that.
+    ///
+    /// - Returns: `nil` when it is connected to nobody.
+    static func peer(ofInode inode: UInt64, process: Int32, _ socket: SocketRecord) -> InetAddress? {
+        let file = (socket.type == 3 ? "raw" : "icmp") + (socket.domain == 10 ? "6" : "")
+        for line in lines("/proc/\(process)/net/\(file)").dropFirst() {
+            let words = line.split(separator: " ")
+            guard words.count > 9, words[9] == "\(inode)" else { continue }
+            let digits = Array(words[2].utf8)
+            // Words of the address in host byte order, then the port.
+            var host: [UInt8] = []
+            for start in stride(from: 0, to: digits.count - 7, by: 8) {
+                guard let word = UInt32(String(decoding: digits[start..<(start + 8)], as: UTF8.self), radix: 16)
+                else { return nil }
+                host += NetlinkMessage.number(word)
+            }
+            guard host.count == 4 || host.count == 16 else { return nil }
+            let address = InetAddress(host: host, port: 0)
+            return address.isAny ? nil : address
+        }
+        return nil
+    }
+
     /// Datagrams in a receive queue, the oldest first; none is taken.
     ///
     /// - Throws: EOPNOTSUPP when the kernel can only show the first.

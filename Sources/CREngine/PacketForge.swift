@@ -17,8 +17,12 @@ struct PacketForge {
     private static func checksum(_ source: InetAddress, _ destination: InetAddress, _ kind: UInt8, _ segment: [UInt8])
         -> UInt16
     {
-        var sum: UInt64 = UInt64(kind) + UInt64(segment.count)
-        for bytes in [source.host, destination.host, segment] {
+        checksum([source.host, destination.host, segment], UInt64(kind) + UInt64(segment.count))
+    }
+
+    private static func checksum(_ pieces: [[UInt8]], _ start: UInt64) -> UInt16 {
+        var sum = start
+        for bytes in pieces {
             for index in stride(from: 0, to: bytes.count, by: 2) {
                 let low = index + 1 < bytes.count ? bytes[index + 1] : 0
                 sum += UInt64(bytes[index]) << 8 | UInt64(low)
@@ -62,6 +66,21 @@ struct PacketForge {
         if sum == 0 { sum = 0xffff }
         segment.replaceSubrange(6..<8, with: big(sum))
         return packet(source, destination, kind, segment)
+    }
+
+    /// What `source` answers to a datagram that nobody there wants: ICMP's port unreachable.
+    static func refusal(
+        from source: InetAddress, to destination: InetAddress, protocol kind: UInt8
+    ) -> [UInt8] {
+        let segment = big(destination.port) + big(source.port) + big(UInt16(8)) + [0, 0]
+        let sent = packet(destination, source, kind, segment)
+        let isVersion6 = destination.host.count == 16
+        var message = (isVersion6 ? [1, 4, 0, 0] : [3, 3, 0, 0]) + [0, 0, 0, 0] + sent
+        // ICMP has no pseudo header, ICMPv6 has.
+        let pieces = isVersion6 ? [source.host, destination.host, message] : [message]
+        let sum = checksum(pieces, isVersion6 ? 58 + UInt64(message.count) : 0)
+        message.replaceSubrange(2..<4, with: big(sum))
+        return packet(source, destination, isVersion6 ? 58 : 1, message)
     }
 
     /// Delivers a packet to this host; the mark lets it pass the engine's own lock.

@@ -226,11 +226,24 @@ final class RestoreInet {
         if !record.local.isEmpty { try bind(fd, record, socket) }
         if !record.datagrams.isEmpty { try refill(fd, record, socket) }
         if record.state == .established, !record.peer.isEmpty { try SocketCalls.connect(fd, record.peer) }
+        let isRefused = record.error != 0 ? beRefused(fd, record, socket) : true
         finish(fd, record, socket)
         Self.shutDown(fd, record.shutdown)
-        if record.error != 0 {
+        if !isRefused {
             notes.append("the pending error \(Errno(rawValue: record.error)) of \(describe(record)) is lost")
         }
+    }
+
+    /// Lets a connected socket hear once more that its peer does not want its datagrams: ECONNREFUSED.
+    private func beRefused(_ fd: Int32, _ record: InetSocketRecord, _ socket: SocketRecord) -> Bool {
+        guard record.error == 111, let local = InetAddress(record.local), let peer = InetAddress(record.peer) else {
+            return false
+        }
+        let packet = PacketForge.refusal(
+            from: peer, to: local, protocol: UInt8(truncatingIfNeeded: socket.protocolNumber))
+        try? PacketForge.deliver(packet, to: local, scope: Array(record.local.suffix(4)))
+        // POLLERR
+        return ((try? Files.poll(fd, events: 0, milliseconds: 100)) ?? 0) & 8 != 0
     }
 
     /// Sends the waiting datagrams again, in the name of those who sent them, to this host only.
