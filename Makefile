@@ -13,11 +13,15 @@ WORKLOADS := .build/workloads
 PACKAGES := libzydis-dev libsqlite3-dev gcc make apt dpkg xz-utils zstd lz4 gzip e2fsprogs kmod \
     debian-archive-keyring python3-jsonschema libxml2-utils
 
-.PHONY: help man setup build workloads images run kernels test bench soak fuzz check format clean
+# Compilers for two of the applications; each says so where its own was missing.
+APPLICATION_PACKAGES := golang-go default-jre-headless
+
+.PHONY: help man setup build workloads images run kernels applications test bench soak fuzz check format clean
 
 help:
 	@echo 'make run      build, prepare disk images, run Scenarios/quickstart.yaml, print where the report is'
 	@echo 'make kernels  the same for Scenarios/kernels.yaml'
+	@echo 'make applications  the same for Scenarios/applications.yaml: every kernel object, servers, a tmux, kernels'
 	@echo 'make test     all tests: pure, engine (root), guest (QEMU)'
 	@echo 'make bench    benchmarks, to Benchmarks/results/latest.json'
 	@echo 'make soak     engine tests, 100 rounds over every workload (root)'
@@ -53,6 +57,10 @@ run: build workloads
 
 kernels: build workloads
 	@$(BUILD)/crlab run Scenarios/kernels.yaml --accelerator tcg
+
+applications: PACKAGES += $(APPLICATION_PACKAGES)
+applications: build workloads
+	@$(BUILD)/crlab run Scenarios/applications.yaml --accelerator tcg
 
 test: build workloads
 	@Tests/run

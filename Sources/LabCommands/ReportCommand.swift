@@ -11,7 +11,7 @@ struct ReportCommand: AsyncParsableCommand, Sendable {
     @Argument(help: "A run identifier or folder; by default the newest run.")
     var name: String?
 
-    @Option(help: "table, json, junit, markdown or html.")
+    @Option(help: "table, json, junit, markdown, html or kernels.")
     var format: ReportFormat = .table
 
     @Flag(help: "Write results.json, junit.xml, summary.md and report.html into the run's folder.")

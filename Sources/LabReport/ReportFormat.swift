@@ -3,6 +3,8 @@ public import CRModel
 /// The forms in which a run can be read.
 public enum ReportFormat: String, CaseIterable, Sendable {
     case table, json, junit, markdown, html
+    /// One row per workload, one column per kernel it was dumped on: for runs over several kernels.
+    case kernels
 
     /// Those that a run's folder holds as files.
     public static let files: [ReportFormat] = [.json, .junit, .markdown, .html]
@@ -15,6 +17,7 @@ public enum ReportFormat: String, CaseIterable, Sendable {
         case .junit: "junit.xml"
         case .markdown: "summary.md"
         case .html: "report.html"
+        case .kernels: "kernels.md"
         }
     }
 
@@ -28,6 +31,7 @@ public enum ReportFormat: String, CaseIterable, Sendable {
         case .junit: try JUnitReport.render(results)
         case .markdown: try SummaryReport.render(results)
         case .html: try PageReport.render(results)
+        case .kernels: KernelTable.render(results)
         }
     }
 }
