@@ -161,33 +161,38 @@ struct RestoreMemory {
 
     /// PR_SET_MM_MAP, which needs no capability but for the program's file.
     mutating func setMarks() throws(EngineError) {
-        let auxiliary = space.auxiliaryVector
-        let vector = try stub.put(words: auxiliary, at: 256)
-        let executable = files.inodes[space.executable]
-        func structure(_ fd: Int32?) -> [UInt64] {
-            [
-                space.startCode, space.endCode, space.startData, space.endData, space.startBreak, space.programBreak,
-                space.startStack, space.argumentsStart, space.argumentsEnd, space.environmentStart,
-                space.environmentEnd, auxiliary.isEmpty ? 0 : vector,
-                UInt64(auxiliary.count * 8) | UInt64(UInt32(bitPattern: fd ?? -1)) << 32,
-            ]
-        }
-        let words = structure(executable)
-        let size = UInt64(words.count * 8)
-        var failure = try stub.attempt(.prctl, [35, 14, try stub.put(words: words), size, 0])
-        if failure != nil, executable != nil {
-            let first = failure
-            failure = try stub.attempt(.prctl, [35, 14, try stub.put(words: structure(nil)), size, 0])
-            if failure == nil {
-                notes.append(
-                    "/proc/\(stub.tid)/exe shows the engine's program: PR_SET_MM_EXE_FILE failed with \(first.map { "\($0)" } ?? "")"
-                )
+        let whole = space.auxiliaryVector
+        // Older kernels have room for fewer entries; AT_RSEQ_FEATURE_SIZE and AT_RSEQ_ALIGN are the youngest.
+        let short = stride(from: 0, to: whole.count - 1, by: 2).filter { ![27, 28].contains(whole[$0]) }
+            .flatMap { [whole[$0], whole[$0 + 1]] }
+        var failure = Errno.invalid
+        for auxiliary in [whole, short, []] {
+            for executable in [files.inodes[space.executable], nil] {
+                guard let errno = try setMarks(auxiliary, executable) else {
+                    if executable == nil, files.inodes[space.executable] != nil {
+                        notes.append(
+                            "/proc/\(stub.tid)/exe shows the engine's program: the kernel does not let it be set")
+                    }
+                    if auxiliary != whole {
+                        notes.append("/proc/\(stub.tid)/auxv lacks entries, for which this kernel has no room")
+                    }
+                    return
+                }
+                failure = errno
             }
         }
-        if let failure {
-            // A process with the heap of the engine's program would grow into somebody else's memory.
-            throw .remote(
-                call: "prctl(PR_SET_MM_MAP)", task: stub.tid, failure, doing: "set the marks (heap, arguments)")
-        }
+        // A process with the heap of the engine's program would grow into somebody else's memory.
+        throw .remote(call: "prctl(PR_SET_MM_MAP)", task: stub.tid, failure, doing: "set the marks (heap, arguments)")
+    }
+
+    private func setMarks(_ auxiliary: [UInt64], _ executable: Int32?) throws(EngineError) -> Errno? {
+        let vector = try stub.put(words: auxiliary, at: 256)
+        let words = [
+            space.startCode, space.endCode, space.startData, space.endData, space.startBreak, space.programBreak,
+            space.startStack, space.argumentsStart, space.argumentsEnd, space.environmentStart, space.environmentEnd,
+            auxiliary.isEmpty ? 0 : vector,
+            UInt64(auxiliary.count * 8) | UInt64(UInt32(bitPattern: executable ?? -1)) << 32,
+        ]
+        return try stub.attempt(.prctl, [35, 14, try stub.put(words: words), UInt64(words.count * 8), 0])
     }
 }
