@@ -10,11 +10,16 @@ extension DumpCollector {
         let places = Dictionary(
             spaces.enumerated().map { ($0.element.number, $0.offset) }, uniquingKeysWith: { first, _ in first })
         var inherited: [UInt32: RangeList] = [:]
+        // Children of one parent mostly follow each other.
+        var cache = Pagemap.Cache()
+        var cached: UInt32 = 0
         for number in inheritance.order {
             guard let source = inheritance.sources[number], let place = places[number], let above = places[source]
             else { continue }
             try checkInterruption()
-            let list = try shared(spaces[place], with: spaces[above])
+            if cached != source { cache = Pagemap.Cache() }
+            cached = source
+            let list = try shared(spaces[place], with: spaces[above], &cache)
             if list.isEmpty { continue }
             inherited[number] = list
             guard let index = contents.addressSpaces.firstIndex(where: { $0.number == number }) else { continue }
@@ -32,7 +37,9 @@ extension DumpCollector {
         spaces.sort { (rank[$0.number] ?? .max) < (rank[$1.number] ?? .max) }
     }
 
-    private func shared(_ space: Space, with parent: Space) throws(EngineError) -> RangeList {
+    private func shared(
+        _ space: Space, with parent: Space, _ cache: inout Pagemap.Cache
+    ) throws(EngineError) -> RangeList {
         var list = RangeList()
         let pieces = Inheritance.pieces(space.vmas, over: parent.vmas)
         try EngineError.wrap("compare its memory with that of process \(parent.process)", task: space.process) {
@@ -46,14 +53,20 @@ extension DumpCollector {
                 if isUntouched || parent.untouched.contains(parent.vmas[piece.parent].start) { continue }
                 var address = piece.range.lowerBound
                 while address < piece.range.upperBound {
-                    let count = Int(min((piece.range.upperBound - address) / 4096, 65536))
-                    let own = try mine.entries(from: address, count: count)
-                    let other = try theirs.entries(from: address, count: count)
-                    for (index, pair) in zip(own, other).enumerated() where pair.0.isSamePage(as: pair.1) {
-                        let page = address + UInt64(index) * 4096
-                        list.append(page..<page + 4096)
+                    // A great deal of reserved memory may have few pages; where the kernel can, it says where they are.
+                    let end = min(piece.range.upperBound, address + 65536 * 4096)
+                    let known = try mine.scan(address..<piece.range.upperBound, skipsZeros: false)
+                    for range in known?.ranges ?? [address..<end] {
+                        var position = range.lowerBound
+                        while position < range.upperBound {
+                            let next = min(range.upperBound, position + 65536 * 4096)
+                            for part in try mine.samePages(as: theirs, &cache, in: position..<next) {
+                                list.append(part)
+                            }
+                            position = next
+                        }
                     }
-                    address += UInt64(count) * 4096
+                    address = known.map { max($0.end, address + 4096) } ?? end
                 }
             }
         }

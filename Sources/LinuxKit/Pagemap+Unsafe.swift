@@ -48,6 +48,10 @@ public struct Pagemap: Sendable {
     ///
     /// - Parameter address: Page-aligned, in bytes.
     public func entries(from address: UInt64, count: Int) throws(LinuxError) -> [PagemapEntry] {
+        try words(from: address, count: count).map { PagemapEntry(rawValue: $0) }
+    }
+
+    private func words(from address: UInt64, count: Int) throws(LinuxError) -> [UInt64] {
         var words = [UInt64](repeating: 0, count: count)
         var done = 0
         var failure: LinuxError?
@@ -66,7 +70,66 @@ public struct Pagemap: Sendable {
             }
         }
         if let failure { throw failure }
-        return words[..<(done / 8)].map { PagemapEntry(rawValue: $0) }
+        if done < words.count * 8 { words.removeLast(words.count - done / 8) }
+        return words
+    }
+
+    /// What was read of a page map that is compared with several others, by address: up to 8 MiB.
+    public struct Cache {
+        fileprivate var words: [Range<UInt64>: [UInt64]] = [:]
+        fileprivate var count = 0
+
+        public init() {}
+    }
+
+    /// Finds the pages that two processes have in common: see ``PagemapEntry/isSamePage(as:)``.
+    ///
+    /// - Parameters:
+    ///   - cache: Of `other`.
+    ///   - range: Page-aligned; at most 65,536 pages.
+    /// - Returns: Ascending ranges, apart from each other.
+    public func samePages(
+        as other: Pagemap, _ cache: inout Cache, in range: Range<UInt64>
+    ) throws(LinuxError) -> [Range<UInt64>] {
+        let count = Int((range.upperBound - range.lowerBound) / 4096)
+        let own = try words(from: range.lowerBound, count: count)
+        let theirs: [UInt64]
+        if let known = cache.words[range] {
+            theirs = known
+        } else {
+            theirs = try other.words(from: range.lowerBound, count: count)
+            if cache.count + count > 1 << 20 { cache = Cache() }
+            cache.words[range] = theirs
+            cache.count += count
+        }
+        var ranges: [Range<UInt64>] = []
+        var start: Int?
+        let shorter = min(own.count, theirs.count)
+        own.withUnsafeBufferPointer { own in
+            theirs.withUnsafeBufferPointer { theirs in
+                var index = 0
+                while index < shorter {
+                    // SAFETY: `index` is below both counts. Most pairs differ or are empty, which one look tells.
+                    let word = own[index]
+                    let isSame =
+                        word != 0 && (word ^ theirs[index]) & ((1 << 55) - 1) == 0
+                        && PagemapEntry(rawValue: word).isSamePage(as: PagemapEntry(rawValue: theirs[index]))
+                    if isSame {
+                        if start == nil { start = index }
+                    } else if let first = start {
+                        ranges.append(Self.range(range.lowerBound, first, index))
+                        start = nil
+                    }
+                    index += 1
+                }
+            }
+        }
+        if let first = start { ranges.append(Self.range(range.lowerBound, first, shorter)) }
+        return ranges
+    }
+
+    private static func range(_ base: UInt64, _ first: Int, _ end: Int) -> Range<UInt64> {
+        (base + UInt64(first) * 4096)..<(base + UInt64(end) * 4096)
     }
 
     /// Private memory that holds something, by PAGEMAP_SCAN (6.7): the kernel hands out ranges instead of a word per page.
