@@ -30,6 +30,9 @@ extension DumpCollector {
         var state = TaskStateValue()
         if let mask = try? Limits.affinity(of: task), !OnlineCPUs.areAll(in: mask) { state.affinity = mask }
         state.inputOutputPriority = Limits.inputOutputPriority(of: task)
+        if Limits.coreCookie(of: task) != 0 {
+            throw refuse(task, "core scheduling cookie", "who may share a core with whom is not carried")
+        }
         state.isFlusher = stat.flags & Flag.flusher == Flag.flusher
         // 2 is the default; what the task has chosen itself is asked.
         state.machineCheckKill = stat.flags & Flag.machineCheckPolicy != 0 ? 0 : 2
@@ -98,11 +101,16 @@ extension DumpCollector {
         let merge = batch.ask(.prctl, 68, 0, 0, 0, 0)  // PR_GET_MEMORY_MERGE, since 6.4
         let permission = batch.ask(.arch_prctl, 0x1022, scratch)  // ARCH_GET_XCOMP_PERM, since 5.16
         let masking = batch.ask(.arch_prctl, 0x4001, scratch + 8)  // ARCH_GET_UNTAG_MASK, since 6.4
+        // KEYCTL_GET_KEYRING_ID of the process's keyring, without making one.
+        let keys = batch.ask(.keyctl, 0, UInt64(bitPattern: -2), 0)
         let barriers = batch.ask(.membarrier, 1 << 9, 0, 0)  // MEMBARRIER_CMD_GET_REGISTRATIONS, since 6.3
         let answers = try remote.run(batch)
         let bytes = try remote.read(at: scratch, count: 16)
         if answers[masking] == 0, bytes.word(at: 8) != UInt64.max {
             throw refuse(remote.task, "linear address masking", "its pointers carry tags, which are not carried")
+        }
+        if answers[keys] > 0 {
+            throw refuse(remote.task, "process keyring \(answers[keys])", "keys that the kernel keeps are not carried")
         }
         if answers[deny] > 0 { state.denyWriteExecute = UInt32(truncatingIfNeeded: answers[deny]) }
         state.mergesMemory = answers[merge] == 1
@@ -132,6 +140,7 @@ extension DumpCollector {
 /// The questions that complete a task's state, as part of a batch of calls.
 struct TaskQuestions {
     private var state: TaskStateValue
+    private let keyring: Int
     private var machineCheck: Int?
     private var cpuid: Int?
     private var speculation: [Int] = []
@@ -143,11 +152,16 @@ struct TaskQuestions {
     init(_ state: TaskStateValue, at scratch: UInt64, _ batch: inout RemoteBatch) {
         self.state = state
         batch.ask(.prctl, 25, scratch)  // PR_GET_TSC
+        // KEYCTL_GET_KEYRING_ID of the thread's keyring, without making one.
+        keyring = batch.ask(.keyctl, 0, UInt64(bitPattern: -1), 0)
         if Self.hasCPUIDFaulting { cpuid = batch.ask(.arch_prctl, 0x1011, 0) }  // ARCH_GET_CPUID
         if state.machineCheckKill != 2 { machineCheck = batch.ask(.prctl, 34, 0, 0, 0, 0) }  // PR_MCE_KILL_GET
         // PR_GET_SPECULATION_CTRL
         for which in state.speculation.indices { speculation.append(batch.ask(.prctl, 52, UInt64(which), 0, 0, 0)) }
     }
+
+    /// The serial number of the thread's own keyring; `nil` without one.
+    func keyring(_ answers: [Int64]) -> Int64? { answers[keyring] > 0 ? answers[keyring] : nil }
 
     func answered(_ answers: [Int64], _ counter: UInt32, _ dispatch: Ptrace.UserDispatch?) -> TaskStateValue {
         var state = state

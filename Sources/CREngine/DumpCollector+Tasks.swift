@@ -244,6 +244,9 @@ extension DumpCollector {
         let questions = TaskQuestions(state, at: scratch + 40, &batch)
         let answers = try remote.run(batch)
         let bytes = try remote.read(at: scratch, count: 44)
+        if let keyring = questions.keyring(answers) {
+            throw refuse(remote.task, "thread keyring \(keyring)", "keys that the kernel keeps are not carried")
+        }
         record.state = questions.answered(answers, bytes.half(at: 40), remote.userDispatch)
         record.alternateStack.pointer = bytes.word(at: 0)
         // SS_ONSTACK says where the task runs now; it cannot be set.

@@ -102,6 +102,17 @@ extension Limits {
         if let errno = Kernel.errno(of: answer) { throw .call("sched_setaffinity", object: "task \(task)", errno) }
     }
 
+    /// The core scheduling cookie of a task: tasks with the same one may share a core. 0 for none, or without the kernel's
+    /// CONFIG_SCHED_CORE.
+    public static func coreCookie(of task: Int32) -> UInt64 {
+        var cookie: UInt64 = 0
+        // SAFETY: PR_SCHED_CORE (62), PR_SCHED_CORE_GET (0), one thread (0): the kernel writes one word.
+        let answer = withUnsafeMutablePointer(to: &cookie) {
+            Kernel.attempt(.prctl, 62, 0, Kernel.number(task), 0, Kernel.number(UnsafeRawPointer($0)))
+        }
+        return Kernel.errno(of: answer) == nil ? cookie : 0
+    }
+
     /// ioprio_get(2) of one task; 0 when it was never set or cannot be read.
     public static func inputOutputPriority(of task: Int32) -> UInt32 {
         let answer = Kernel.attempt(.ioprio_get, 1, Kernel.number(task))

@@ -173,6 +173,7 @@ public enum SystemCall: UInt64, Sendable {
     case tgkill = 234
     case utimes = 235
     case waitid = 247
+    case keyctl = 250
     case ioprio_set = 251
     case ioprio_get = 252
     case inotify_add_watch = 254
