@@ -54,7 +54,9 @@ extension DumpCollector {
             () throws(LinuxError) in
             // SO_PEERCRED; SO_PEERGROUPS; POLLPRI
             let credentials = try SocketCalls.option(socket.copy, 1, 17, capacity: 12)
-            let groups = (try? SocketCalls.option(socket.copy, 1, 59, capacity: 65536 * 4)) ?? []
+            let groups =
+                (try? SocketCalls.option(socket.copy, 1, 59, capacity: 256))
+                ?? (try? SocketCalls.option(socket.copy, 1, 59, capacity: 65536 * 4)) ?? []
             return (credentials, groups, try Files.poll(socket.copy, events: 2))
         }
         if events & 2 != 0 { throw refuse(socket.process, socket.object, "urgent data (MSG_OOB) waits in it") }
