@@ -32,12 +32,12 @@ extension DumpCollector {
         process: Int32, pidfd: Int32, fd: Int32, link: String, info: DescriptorInfo
     ) throws(EngineError) -> UInt32 {
         let object = "fd \(fd): \(link)"
-        var known = openFiles[link] ?? []
+        let box = openFiles[link] ?? KnownFiles()
         var low = 0
-        var high = known.count
+        var high = box.files.count
         while low < high {
             let middle = (low + high) / 2
-            let other = known[middle]
+            let other = box.files[middle]
             let order = try EngineError.wrap("compare fd \(fd)", task: process) { () throws(LinuxError) in
                 try Kcmp.order(.file, process, fd, other.process, other.fd)
             }
@@ -67,8 +67,8 @@ extension DumpCollector {
             try classify(&record, process: process, fd: fd, link: link, path: path, status: status, info: info)
         }
         try owner(&record, process: process, pidfd: pidfd, fd: fd, object: object, info: info)
-        known.insert(KnownFile(process: process, fd: fd, number: record.number, inode: status.inode), at: low)
-        openFiles[link] = known
+        box.files.insert(KnownFile(process: process, fd: fd, number: record.number, inode: status.inode), at: low)
+        openFiles[link] = box
         contents.openFiles.append(record)
         return record.number
     }
@@ -238,66 +238,6 @@ extension DumpCollector {
         if waiting > 0 {
             throw refuse(
                 process, object, "\(waiting) bytes of events wait in it, which cannot be put back; dump again later")
-        }
-    }
-
-    /// Finds which open file each epoll instance watches, now that all are known.
-    func resolveEpolls() throws(EngineError) {
-        if epolls.isEmpty { return }
-        // The descriptor of that number in the epoll's own process is nearly always the one.
-        var tables: [UInt32: [Int32: UInt32]] = [:]
-        for table in contents.fileTables {
-            tables[table.number] = Dictionary(
-                table.entries.map { ($0.fd, $0.openFile) }, uniquingKeysWith: { first, _ in first })
-        }
-        var own: [Int32: [Int32: UInt32]] = [:]
-        for process in contents.processes { own[process.pid] = tables[process.fileTable] ?? [:] }
-        for task in contents.tasks where task.fileTable != 0 { own[task.tid] = tables[task.fileTable] ?? [:] }
-        var byNumber: [UInt32: KnownFile] = [:]
-        var byInode: [UInt64: [KnownFile]] = [:]
-        for known in openFiles.values.joined() {
-            byNumber[known.number] = known
-            byInode[known.inode, default: []].append(known)
-        }
-        for epoll in epolls {
-            var seen: [Int32: UInt32] = [:]
-            for target in epoll.targets {
-                let occurrence = seen[target.fd] ?? 0
-                seen[target.fd] = occurrence + 1
-                var candidates: [KnownFile] = []
-                if let number = own[inner(epoll.process)]?[target.fd], let known = byNumber[number] {
-                    candidates.append(known)
-                }
-                if let inode = target.inode {
-                    candidates += byInode[inode] ?? []
-                } else {
-                    candidates += openFiles.values.joined()
-                }
-                var found: UInt32?
-                for candidate in candidates {
-                    let matches = try EngineError.wrap("find what fd \(epoll.fd) watches", task: epoll.process) {
-                        () throws(LinuxError) in
-                        try Kcmp.watches(
-                            candidate.process, candidate.fd, epollOf: epoll.process, epoll.fd, target: target.fd,
-                            occurrence: occurrence)
-                    }
-                    if matches {
-                        found = candidate.number
-                        break
-                    }
-                }
-                guard let found else {
-                    throw refuse(
-                        epoll.process, "fd \(epoll.fd): epoll",
-                        "it watches a file (added as fd \(target.fd)) that no process of the tree has open any more")
-                }
-                var value = EpollTargetValue()
-                value.fd = target.fd
-                value.events = target.events
-                value.data = target.data
-                value.openFile = found
-                contents.openFiles[epoll.file].epollTargets.append(value)
-            }
         }
     }
 }

@@ -46,7 +46,7 @@ final class DumpCollector {
     lazy var sleepProbe = SleepProbe(tasks: tree.tasks.count)
 
     /// Open files met so far, by what `/proc` calls them: only those can be the same.
-    var openFiles: [String: [KnownFile]] = [:]
+    var openFiles: [String: KnownFiles] = [:]
     var pipes: [FileIdentity: PipeEnds] = [:]
     var inodes: [InodeKey: UInt32] = [:]
     /// By the inode number of the socket.
@@ -91,6 +91,11 @@ final class DumpCollector {
     var innerTids: [Int32: Int32] = [:]
     /// `/proc/TID/status` of frozen tasks, where nothing changes any more but pending signals.
     private var statuses: [Int32: TaskStatus] = [:]
+
+    /// A list that is changed in place, in the kernel's own order.
+    final class KnownFiles {
+        var files: [KnownFile] = []
+    }
 
     struct KnownFile {
         var process: Int32

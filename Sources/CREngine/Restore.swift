@@ -263,7 +263,9 @@ final class RestoreSession {
             let fd = RestoreStub.word(target.fd)
             // struct epoll_event is packed: events, then data.
             let event = try keeper.hold(words: [UInt64(target.events) | target.data << 32, target.data >> 32])
-            try keeper.later(.dup3, [UInt64(watched), fd, 0], doing: "place fd \(target.fd) for epoll")
+            if watched != target.fd {
+                try keeper.later(.dup3, [UInt64(watched), fd, 0], doing: "place fd \(target.fd) for epoll")
+            }
             try keeper.later(.epoll_ctl, [UInt64(epoll), 1, fd, event], doing: "watch fd \(target.fd) by epoll")
         }
         try keeper.flush()

@@ -232,10 +232,22 @@ enum RestoreCalls {
     }
 
     /// Lets this process open as many files as its hard limit allows; children inherit the soft limit until theirs is set.
-    static func raiseFileLimit() {
-        guard let limits = try? Limits.all(of: Int32(Kernel.attempt(.getpid))), limits.count > 7 else { return }
+    ///
+    /// - Parameter wanted: More than the hard limit takes CAP_SYS_RESOURCE.
+    /// - Returns: How many it is.
+    static func raiseFileLimit(to wanted: UInt64) -> UInt64 {
+        guard let limits = try? Limits.all(of: Int32(Kernel.attempt(.getpid))), limits.count > 7 else { return wanted }
         let hard = limits[7].hard
+        if hard < wanted {
+            do throws(LinuxError) {
+                try Limits.set(7, of: 0, to: ResourceLimit(soft: wanted, hard: wanted))
+                return wanted
+            } catch {
+                // So be it.
+            }
+        }
         try? Limits.set(7, of: 0, to: ResourceLimit(soft: hard, hard: hard))
+        return hard
     }
 }
 

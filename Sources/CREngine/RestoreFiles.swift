@@ -19,6 +19,8 @@ final class RestoreFiles {
     /// Names and folders that last only while everything is opened.
     var passingNames: [String] = []
     var passingFolders: [String] = []
+    /// Open files that the engine has under a number of the workload; see ``chooseHomes()``.
+    var homes: [UInt32: Int32] = [:]
     /// Folders of ended tasks that everybody who works there has entered.
     var passedFolders: Set<UInt32> = []
     /// Through which stubs get what is opened after their birth; both ends are inherited.
@@ -44,6 +46,9 @@ final class RestoreFiles {
         // Below 64 are the engine's own descriptors, which stubs must not mistake for the workload's.
         base = max(64, (wanted + watched).max() ?? 0) + 1
         for inode in contents.inodes { inodeRecords[inode.number] = inode }
+        // Before the root's stub is there, which inherits it.
+        let room = UInt64(base) + UInt64(contents.openFiles.count + 3 * contents.inodes.count + 256)
+        if RestoreCalls.raiseFileLimit(to: room) < room { chooseHomes() }
     }
 
     /// Closes the engine's copies; the stubs keep theirs.
@@ -79,9 +84,21 @@ final class RestoreFiles {
         return lifted
     }
 
+    /// Moves a descriptor to the number that it has in the workload, where that is free for it.
+    private func settle(_ fd: Int32, _ file: OpenFileRecord) throws(LinuxError) -> Int32? {
+        guard let home = homes[file.number] else { return nil }
+        let settled = Int32(try RestoreCalls.control(fd, 1030, UInt64(home), describe(file)))  // F_DUPFD_CLOEXEC
+        guard settled == home else {
+            Files.close(settled)
+            return nil
+        }
+        Files.close(fd)
+        mine.append(settled)
+        return settled
+    }
+
     /// Opens everything.
     func open() throws(EngineError) {
-        RestoreCalls.raiseFileLimit()
         try openChannel()
         try makePassingNames()
         for inode in contents.inodes where inode.kind.hasContent && inode.kind != .systemVSegment { try create(inode) }
@@ -103,7 +120,9 @@ final class RestoreFiles {
             }
             if file.kind.namesTask { continue }
             let fd = try EngineError.wrap("open \(describe(file))") { () throws(LinuxError) in
-                try lift(try open(file), describe(file))
+                let fd = try open(file)
+                if let settled = try settle(fd, file) { return settled }
+                return try lift(fd, describe(file))
             }
             openFiles[file.number] = fd
         }

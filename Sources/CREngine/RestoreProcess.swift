@@ -56,13 +56,23 @@ struct RestoreProcess {
     /// Puts every open file at its numbers and closes everything else.
     func fillTable(_ files: RestoreFiles) throws(EngineError) {
         guard let table = contents.fileTables.first(where: { $0.number == record.fileTable }) else { return }
-        var next: UInt64 = 0
-        for entry in table.entries.sorted(by: { $0.fd < $1.fd }) {
+        let entries = table.entries.sorted { $0.fd < $1.fd }.filter { files.openFiles[$0.openFile] != nil }
+        for entry in entries {
             guard let source = files.openFiles[entry.openFile] else { continue }
+            let number = RestoreStub.word(entry.fd)
+            if source == entry.fd {
+                // F_SETFD
+                try stub.later(.fcntl, [number, 2, entry.closeOnExec ? 1 : 0], doing: "set up fd \(number)")
+            } else {
+                try stub.later(
+                    .dup3, [UInt64(source), number, entry.closeOnExec ? 0o2000000 : 0], doing: "set up fd \(number)")
+            }
+        }
+        // Only now: a number that is to be closed may be where another one came from.
+        var next: UInt64 = 0
+        for entry in entries {
             let number = UInt64(entry.fd)
             if number > next { try closeRange(next, number - 1) }
-            try stub.later(
-                .dup3, [UInt64(source), number, entry.closeOnExec ? 0o2000000 : 0], doing: "set up fd \(number)")
             next = number + 1
         }
         try closeRange(next, UInt64(UInt32.max))

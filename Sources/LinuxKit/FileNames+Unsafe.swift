@@ -199,6 +199,29 @@ extension Files {
         }
     }
 
+    /// Whether this process has no descriptor of a number.
+    public static func isFree(_ fd: Int32) -> Bool {
+        Kernel.errno(of: Kernel.attempt(.fcntl, Kernel.number(fd), 1)) == .badDescriptor  // F_GETFD
+    }
+
+    /// Whether an epoll instance watches a file under the number that it has here.
+    ///
+    /// - Returns: `nil` when the kernel says something else.
+    public static func isWatched(_ fd: Int32, by epoll: Int32) -> Bool? {
+        // struct epoll_event is packed: EPOLLIN and 64 bits of data. Adding it twice is refused and changes nothing.
+        var event: (UInt32, UInt32, UInt32) = (1, 0, 0)
+        // SAFETY: the kernel reads 12 bytes.
+        let answer = withUnsafeMutablePointer(to: &event) {
+            Kernel.attempt(
+                .epoll_ctl, Kernel.number(epoll), 1, Kernel.number(fd), Kernel.number(UnsafeRawPointer($0)))
+        }
+        guard let errno = Kernel.errno(of: answer) else {
+            _ = Kernel.attempt(.epoll_ctl, Kernel.number(epoll), 2, Kernel.number(fd), 0)
+            return false
+        }
+        return errno == .exists ? true : nil
+    }
+
     /// Changes the owner of what an O_PATH descriptor names, a symbolic link itself too.
     public static func changeOwner(ofPath fd: Int32, _ uid: UInt32, _ gid: UInt32) throws(LinuxError) {
         // AT_EMPTY_PATH
