@@ -6,6 +6,8 @@ extension DumpCollector {
     /// Finds which open file each epoll instance watches, now that all are known.
     func resolveEpolls() throws(EngineError) {
         if epolls.isEmpty { return }
+        // For `EpollProbe`.
+        _ = RestoreCalls.raiseFileLimit(to: 0)
         let index = OpenFileIndex(self)
         for epoll in epolls { try resolve(epoll, index) }
     }
@@ -59,8 +61,11 @@ extension DumpCollector {
             // The descriptor of that number in the epoll's own process is nearly always the one.
             var found: UInt32?
             if let number = index.own[inner(epoll.process)]?[target.fd], let known = index.byNumber[number] {
-                let answer = uses[target.fd] == 1 ? probe?.isWatched(target.fd) : nil
-                if try answer ?? matches(known) { found = number }
+                if uses[target.fd] == 1, let answer = probe?.isWatched(target.fd) {
+                    if answer { found = number }
+                } else if try matches(known) {
+                    found = number
+                }
             }
             if found == nil {
                 for candidate in target.inode.map({ index.byInode[$0] ?? [] }) ?? index.all
