@@ -123,7 +123,7 @@ struct TerminalQueues {
                 to: quiet(
                     lines: true, flowControl: true,
                     [(.stop, stop), (.start, start), (.literal, literal), (.endOfFile, end)]))
-            try Terminals.write(slave, record.output)
+            try pour(record.output, into: slave, readBy: master)
             func quoted(_ bytes: some Sequence<UInt8>) -> [UInt8] {
                 bytes.flatMap { [stop, start, literal, end, 10].contains($0) ? [literal, $0] : [$0] }
             }
@@ -137,13 +137,13 @@ struct TerminalQueues {
                     bytes += quoted(line) + [end]
                 }
             }
-            try Terminals.write(master, bytes + quoted(record.typed))
+            try pour(bytes + quoted(record.typed), into: master)
             try awaitTreatment(count, stop: stop, start: start)
         } else {
             try Terminals.set(.settings, of: master, to: quiet(lines: isCanonical, flowControl: false))
-            try Terminals.write(slave, record.output)
+            try pour(record.output, into: slave, readBy: master)
             if !record.typed.isEmpty {
-                try Terminals.write(master, record.typed)
+                try pour(record.typed, into: master)
                 try wait(atMost: 2) { () throws(LinuxError) in
                     try Terminals.number(.queued, of: slave) >= Int32(record.typed.count)
                 }
@@ -151,7 +151,30 @@ struct TerminalQueues {
         }
         try Terminals.set(.settings, of: master, to: settings)
         if record.isStopped { try stopAgain() }
-        try Terminals.write(master, record.untreated)
+        try pour(record.untreated, into: master)
+    }
+
+    /// Writes so that as much fits as ever did.
+    ///
+    /// Behind the line discipline the kernel takes buffers until they make up more than 8 KiB, each for twice its size,
+    /// and begins a new one when a write does not fit into what is left of the last. So the pieces are of a buffer's size,
+    /// and large ones come where the last buffer begins, which may be a large one.
+    ///
+    /// - Parameter reader: The other side, when its line discipline has room: that takes the first bytes away.
+    private func pour(_ bytes: [UInt8], into fd: Int32, readBy reader: Int32? = nil) throws(LinuxError) {
+        let first = reader == nil ? 0 : min(Self.room, bytes.count)
+        var done = 0
+        while done < bytes.count {
+            if done == first, let reader {
+                try wait(atMost: 2) { () throws(LinuxError) in
+                    try Terminals.number(.queued, of: reader) >= Int32(first)
+                }
+            }
+            let limit = done < first ? first - done : bytes.count - done
+            let count = min(limit, done - first < 16384 ? 256 : 1792)
+            try Terminals.write(fd, Array(bytes[done..<(done + count)]))
+            done += count
+        }
     }
 
     /// Waits until the line discipline has treated what was written: Control-S behind it stops the output, which shows.
