@@ -147,6 +147,43 @@ def measure_engine(rounds):
     ]
 
 
+def measure_compare(quick):
+    """crengine and Debian's CRIU in turns on the same processes, and how cost grows."""
+    if os.geteuid() != 0:
+        raise Unmeasurable("not root: both need it")
+    build = os.path.join(ROOT, ".build", "benchmarks")
+    here = os.path.join(ROOT, "Benchmarks", "engine")
+    os.makedirs(build, exist_ok=True)
+    load = os.path.join(build, "load")
+    subprocess.run(["cc", "-O2", "-pthread", "-o", load, os.path.join(here, "load.c")], check=True)
+    criu = os.path.join(build, "criu", "criu")
+    fetched = subprocess.run([os.path.join(here, "fetch-criu"), os.path.dirname(criu)], stdout=subprocess.DEVNULL)
+    answer = os.path.join(build, "compare.json")
+    words = [sys.executable, os.path.join(here, "compare.py"), "--engine", CRENGINE, "--load", load, "--json", answer]
+    if fetched.returncode == 0:
+        words += ["--criu", criu]
+    else:
+        say("compare: no CRIU to be had; crengine alone is measured")
+    if quick:
+        words += ["--kinds", "tiny", "--rounds", "5"]
+    else:
+        os.makedirs(RESULTS, exist_ok=True)
+        words += ["--series", "--plot", os.path.join(RESULTS, "growth.svg")]
+    subprocess.run(words, check=True)
+    with open(answer, encoding="utf-8") as file:
+        found = json.load(file)["compare"]
+    entries = []
+    for name, tools in found.items():
+        for step in ("dump", "restore"):
+            reference = tools.get("criu", {}).get(step)
+            entries.append(entry(f"compare.{name}.{step}", tools["crengine"][step], "ms", reference,
+                                 None if reference is None else "CRIU", None if reference is None else 0.5))
+        if "copy" in tools:
+            entries.append(entry(f"compare.{name}.dump-to-copy", tools["crengine"]["dump"], "ms", tools["copy"]["dump"],
+                                 "one copy of the same bytes", 1.5))
+    return entries
+
+
 def round_trip(folder, workload):
     """Dumps and restores one workload; returns both times in milliseconds, and the image's size in bytes."""
     with open(os.path.join(WORKLOADS, workload, "workload.json"), encoding="utf-8") as file:
@@ -255,13 +292,16 @@ def main():
         prog="Benchmarks/run", description="Measures crlab. Exit status 1 when a target is missed, 69 when nothing "
         "could be measured.")
     parser.add_argument("--quick", action="store_true", help="two workloads and five rounds; no targets for time")
-    parser.add_argument("--only", choices=["lab", "engine"], help="a part")
+    parser.add_argument("--only", choices=["lab", "engine", "compare"], help="a part")
     parser.add_argument("--rounds", type=int, help="rounds of the engine, by default 50 (quick: 5)")
     options = parser.parse_args()
     rounds = options.rounds or (5 if options.quick else 50)
     load = os.getloadavg()[0]
     entries, unmeasured = [], []
-    for name, measure in [("engine", lambda: measure_engine(rounds)), ("lab", lambda: measure_lab(options.quick))]:
+    for name, measure in [
+        ("engine", lambda: measure_engine(rounds)), ("compare", lambda: measure_compare(options.quick)),
+        ("lab", lambda: measure_lab(options.quick)),
+    ]:
         if options.only not in (None, name):
             continue
         try:
