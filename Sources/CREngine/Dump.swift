@@ -112,6 +112,7 @@ public enum Dump {
             var report = DumpReport(
                 pid: options.pid, tasks: tree.tasks.count, processes: tree.processes.count, pages: written.pages,
                 imageBytes: written.bytes, milliseconds: [:])
+            if !options.leaveRunning { try collector.network.confirm() }
             try commit()
             FaultPoint.dumpCommitted.reach()
             // From here on there is no way back: the image is whole.

@@ -132,6 +132,10 @@ final class DumpNetwork {
         }
     }
 
+    /// Checks for the last time that nobody waits: first segments that were under way before the lock may have led to
+    /// connections since.
+    func confirm() throws(EngineError) { if mode == .keep { try refuseWaiting(mayRetry: false) } }
+
     /// Makes the lock outlive the engine and lets the sockets be closed without a word to their peers.
     ///
     /// - Precondition: The image is whole; the workload is killed right after.
@@ -144,8 +148,6 @@ final class DumpNetwork {
                 _ = try PacketLock.install(lockName, connections, listeners, owned: false)
                 isStaying = true
             } catch { throw .system(error, task: nil, doing: "keep the packet lock \(lockName)") }
-            // First segments that were under way before the lock may have led to connections since.
-            try refuseWaiting(mayRetry: false)
         }
         for member in members {
             try EngineError.wrap("silence the connection of \(member.socket.object)", task: member.socket.process) {
