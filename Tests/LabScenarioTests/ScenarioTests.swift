@@ -83,6 +83,19 @@ struct ScenarioTests {
         #expect(throws: ScenarioError.self) { try scenario(text, catalogue: Catalogue(workloads: [])) }
     }
 
+    @Test("a set stands for its workloads, beside others by name")
+    func workloadSets() throws {
+        let catalogue = Catalogue(workloads: ["a", "b", "c"], sets: ["standard": ["a", "b"], "objects": []])
+        func workloads(_ text: String) throws -> [WorkloadName] {
+            try scenario("hosts: { a: { cpu: Haswell, kernel: k } }\nworkloads: \(text)\n", catalogue: catalogue)
+                .workloads
+        }
+        #expect(try workloads("standard") == ["a", "b"])
+        #expect(try workloads("[c, standard, a]") == ["c", "a", "b"])
+        #expect(throws: ScenarioError.self) { try workloads("objects") }
+        #expect(throws: ScenarioError.self) { try workloads("applications") }
+    }
+
     @Test(
         "a scenario is named after its file",
         arguments: [
