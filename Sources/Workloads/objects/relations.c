@@ -17,6 +17,7 @@ struct member {
 
 static struct member *members;
 static volatile int *count;
+static pid_t root;
 
 static void note(void) {
     struct member *member = &members[__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST)];
@@ -27,14 +28,12 @@ static void note(void) {
 
 __attribute__((noreturn)) static void stay(void) {
     note();
-    while (true) pause();
+    // An orphan hears of the end of its tree from nobody.
+    while (kill(root, 0) == 0) workload_pause(20);
+    _exit(0);
 }
 
-static pid_t spawn(void) {
-    pid_t pid = WORKLOAD_CALL(fork());
-    if (pid == 0) WORKLOAD_CALL(prctl(PR_SET_PDEATHSIG, 0));
-    return pid;
-}
+static pid_t spawn(void) { return WORKLOAD_CALL(fork()); }
 
 /// Waits until a child has ended, and leaves it or takes it away.
 static void ended(pid_t pid, bool reaps) {
@@ -75,6 +74,7 @@ static void wait_for(int wanted) {
 
 int main(void) {
     workload_begin();
+    root = getpid();
     members = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     WORKLOAD_CALL(prctl(PR_SET_CHILD_SUBREAPER, 1));
@@ -169,9 +169,15 @@ int main(void) {
 
     // Stopped by a terminal's signal: one whose parent knows it, and one whose parent has yet to be told.
     pid_t told = spawn();
-    if (told == 0) stay();
+    if (told == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        stay();
+    }
     pid_t untold = spawn();
-    if (untold == 0) stay();
+    if (untold == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        stay();
+    }
     wait_for(13);
     WORKLOAD_CALL(kill(told, SIGSTOP));
     WORKLOAD_CALL(waitid(P_PID, (id_t)told, &info, WSTOPPED));

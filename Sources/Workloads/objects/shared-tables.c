@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -26,6 +27,7 @@ static int child(void *argument) {
     int kind = (int)(intptr_t)argument;
     struct turn *turn = &turns[kind];
     int last = 0;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     while (true) {
         while (turn->order == last) workload_pause(1);
         last = turn->order;
