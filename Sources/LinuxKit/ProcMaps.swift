@@ -78,12 +78,15 @@ public enum ProcParser {
                 mappings.append(mapping)
                 return
             }
+            guard let last = mappings.indices.last else { throw .malformed(file, why: "details before any mapping") }
             // Six of some twenty details are wanted.
             switch first {
-            case UInt8(ascii: "A"), UInt8(ascii: "K"), UInt8(ascii: "P"), UInt8(ascii: "S"), UInt8(ascii: "V"): break
+            case UInt8(ascii: "A"), UInt8(ascii: "K"), UInt8(ascii: "V"): break
+            // ProtectionKey and Swap, of many that begin alike.
+            case UInt8(ascii: "P") where line.bytes.dropFirst().first == UInt8(ascii: "r"): break
+            case UInt8(ascii: "S") where line.bytes.dropFirst().first == UInt8(ascii: "w"): break
             default: return
             }
-            guard let last = mappings.indices.last else { throw .malformed(file, why: "details before any mapping") }
             if line.bytes.starts(with: "VmFlags:".utf8) {
                 mappings[last].flags = MappingFlags(line.words.dropFirst())
             } else if line.bytes.starts(with: "Anonymous:".utf8) || line.bytes.starts(with: "Swap:".utf8) {
