@@ -60,6 +60,9 @@ extension DumpCollector {
         var numbers: [Int: UInt32] = [:]
         for entry in Self.ordered(entries, root: root.id) {
             try checkText(entry.mountPoint + entry.root, pid)
+            if entry.mountPoint.hasSuffix("//deleted") {
+                throw refuse(pid, "mount \(entry.mountPoint)", "its mount point was removed")
+            }
             let position = systems[entry.device] ?? record.fileSystems.count
             if systems[entry.device] == nil {
                 systems[entry.device] = position

@@ -4,7 +4,9 @@ internal import LinuxKit
 /// What file systems in memory hold, read from a copy of the mount namespace.
 extension DumpCollector {
     /// Content up to this size stands in the record itself.
-    private static let inlineBytes: UInt64 = 16384
+    private static let inlineBytes: UInt64 = 4096
+    /// How much content the records of a namespace hold together: one has at most 64 MiB.
+    private static let inlineTotal: UInt64 = 16 << 20
 
     /// Reads the content of every file system that the image must carry.
     ///
@@ -19,6 +21,8 @@ extension DumpCollector {
             }
         }
         if wanted.isEmpty { return }
+        // Each larger file stays open until its content is written.
+        RestoreCalls.raiseFileLimit()
         let visit = try EngineError.wrap("enter its mount namespace", task: pid) { () throws(LinuxError) in
             let visit = try Namespaces.Visit(pid, Namespaces.Flag.mount)
             try Namespaces.copyMounts()
@@ -48,25 +52,22 @@ extension DumpCollector {
                     wanted[entry.device] = nil
                     isProgress = true
                 } else {
-                    covering = entry.mountPoint
+                    covering = table.first { $0.id == shown }?.mountPoint
                 }
             }
             if isProgress { continue }
             guard let path = covering else {
                 throw refuse(pid, "mount namespace", "a file system in memory has no mount that shows it")
             }
-            try uncover(path, table, pid)
+            try uncover(path, pid)
         }
     }
 
-    /// Takes away the topmost mount on the way to `path`.
-    private func uncover(_ path: String, _ table: [MountEntry], _ pid: Int32) throws(EngineError) {
-        let folders = table.map(\.mountPoint).filter { $0 != "/" && Self.below(path, $0) != nil }
-        guard let top = folders.min(by: { $0.utf8.count < $1.utf8.count }) else {
-            throw refuse(pid, "mount \(path)", "it is hidden below the root")
+    /// Takes away the topmost mount on a mount point.
+    private func uncover(_ path: String, _ pid: Int32) throws(EngineError) {
+        if path == "/" || (try? Files.unmount(path)) == nil {
+            throw refuse(pid, "mount \(path)", "what it hides cannot be read")
         }
-        let candidates = folders.filter { (try? Files.unmount($0)) != nil }.prefix(1)
-        if candidates.isEmpty { throw refuse(pid, "mount \(top)", "what it hides cannot be read") }
     }
 
     /// File systems that are made anew, and must not hold anything then.
@@ -83,9 +84,7 @@ extension DumpCollector {
         }
         // One mount without what is mounted upon it.
         let root = try EngineError.wrap("open \(object)", task: pid) { () throws(LinuxError) in
-            let clone = try Files.cloneMount(entry.mountPoint)
-            defer { Files.close(clone) }
-            return try Files.open("/proc/self/fd/\(clone)", .readOnly)
+            try Self.openAlone(entry.mountPoint)
         }
         defer { Files.close(root) }
         if let allowed = Self.mustBeEmpty[system.type] {
@@ -99,12 +98,26 @@ extension DumpCollector {
         try walk(root, "", &system.entries, &known, object, pid)
     }
 
+    /// The root of a mount, without what is mounted upon it where that can be had.
+    private static func openAlone(_ path: String) throws(LinuxError) -> Int32 {
+        do throws(LinuxError) {
+            let clone = try Files.cloneMount(path)
+            defer { Files.close(clone) }
+            return try Files.open("/proc/self/fd/\(clone)", .readOnly)
+        } catch {
+            // The mounts of a user namespace are locked together; then what is mounted upon it stays there.
+            guard error.errno == .invalid else { throw error }
+        }
+        return try Files.open(path, [.readOnly, .directory])
+    }
+
     private func walk(
         _ folder: Int32, _ path: String, _ entries: inout [FileEntryValue], _ known: inout [FileIdentity: String],
         _ object: String, _ pid: Int32
     ) throws(EngineError) {
         try checkInterruption()
         do {
+            let device = try Files.status(of: folder).device
             entries.append(try self.entry(folder, path, &known))
             for bytes in try Files.names(in: folder, object: path) {
                 let name = String(decoding: bytes, as: UTF8.self)
@@ -115,7 +128,14 @@ extension DumpCollector {
                 let fd = try Files.open(at: folder, name, [.pathOnly, .noFollow])
                 defer { Files.close(fd) }
                 let status = try Files.status(of: fd)
-                if status.kind == .directory {
+                if status.device != device {
+                    // A mount point that something is mounted upon; what it hides is empty as a rule.
+                    var hidden = FileEntryValue()
+                    hidden.path = below
+                    hidden.mode = status.kind == .directory ? 0o40755 : 0o100644
+                    (hidden.uid, hidden.gid) = (entries.first?.uid ?? 0, entries.first?.gid ?? 0)
+                    entries.append(hidden)
+                } else if status.kind == .directory {
                     // O_NOATIME
                     let flags = Files.OpenFlags(rawValue: 0o1000000).union(.directory).union(.noFollow)
                     let inner = try Files.open(at: folder, name, flags)
@@ -159,7 +179,8 @@ extension DumpCollector {
         value.sizeBytes = status.sizeBytes
         if status.sizeBytes == 0 { return value }
         let file = try Files.open("/proc/self/fd/\(fd)", Files.OpenFlags(rawValue: 0o1000000))
-        if status.sizeBytes <= Self.inlineBytes {
+        if status.sizeBytes <= Self.inlineBytes, inlineSum + status.sizeBytes <= Self.inlineTotal {
+            inlineSum += status.sizeBytes
             defer { Files.close(file) }
             value.content = try Files.prefix(of: file, count: Int(status.sizeBytes))
         } else {

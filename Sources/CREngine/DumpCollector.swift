@@ -83,6 +83,8 @@ final class DumpCollector {
     /// Namespaces of each process, found before any of them is asked anything.
     var processNamespaces: [Int32: ProcessRecord] = [:]
     var awayPeers: [AwayPeer] = []
+    /// Bytes of carried files that stand in records.
+    var inlineSum: UInt64 = 0
     private var visit: Namespaces.Visit?
     var cgroupBook = CgroupBook()
     /// What `--external` declared: `mnt[/dev]` to its name.

@@ -90,7 +90,14 @@ final class RestoreMounts {
     }
 
     private func makeFolder(_ path: String) throws(EngineError) {
-        try EngineError.wrap("create \(path)") { () throws(LinuxError) in try Files.makeFolder(path) }
+        try asOwner("create \(path)") { () throws(LinuxError) in try Files.makeFolder(path) }
+    }
+
+    /// The stage belongs to the stub's user namespace, and takes files only of users that are mapped there.
+    private func asOwner(_ doing: String, _ body: () throws(LinuxError) -> Void) throws(EngineError) {
+        if let groups { Files.actAs(uid: groups.userMap.outside(0) ?? 0, gid: groups.groupMap.outside(0) ?? 0) }
+        defer { if groups != nil { Files.actAs(uid: 0, gid: 0) } }
+        try EngineError.wrap(doing, task: nil, body)
     }
 
     private func mountNew(
@@ -167,14 +174,14 @@ final class RestoreMounts {
         let path = "\(stage)/s\(position)"
         try makeFolder(path)
         var flags: UInt64 = 0
-        var words: [Substring] = []
+        var words: [String] = []
         var isReadOnly = false
         for word in system.options.split(separator: ",") {
             if word == "ro" { isReadOnly = true }
             if let flag = Self.superFlags[word] {
                 flags |= flag
             } else if word != "rw" && word != "ro" && word != "seclabel" {
-                words.append(word)
+                words.append(inside(word))
             }
         }
         let isFilled = DumpCollector.inMemory.contains(system.type)
@@ -193,6 +200,17 @@ final class RestoreMounts {
             }
             trees.append(RestoreFileTree(system, fd: fd, user: groups, makesReadOnly: isReadOnly))
             try trees[trees.count - 1].fillFolders()
+        }
+    }
+
+    /// The kernel shows IDs among the options as the engine sees them, and takes them as the stub does.
+    private func inside(_ option: Substring) -> String {
+        let parts = option.split(separator: "=")
+        guard let groups, parts.count == 2, let id = UInt32(parts[1]) else { return String(option) }
+        switch parts[0] {
+        case "uid": return "uid=\(groups.userMap.inside(id))"
+        case "gid": return "gid=\(groups.groupMap.inside(id))"
+        default: return String(option)
         }
     }
 
@@ -219,7 +237,7 @@ final class RestoreMounts {
     }
 
     private func makeFile(_ path: String) throws(EngineError) {
-        try EngineError.wrap("create \(path)") { () throws(LinuxError) in
+        try asOwner("create \(path)") { () throws(LinuxError) in
             Files.close(try Files.open(path, [.writeOnly, .create, .exclusive]))
         }
     }

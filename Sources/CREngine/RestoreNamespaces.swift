@@ -69,6 +69,7 @@ final class RestoreNamespaces {
             try joinCgroups(stub)
             return
         }
+        RestoreCalls.raiseFileLimit()
         enginePidfd = (try? Pidfd.open(Int32(Kernel.attempt(.getpid)))) ?? -1
         var state: [NamespaceKind: UInt32] = [:]
         let flags = Self.birthFlags(contents)
@@ -290,6 +291,9 @@ final class RestoreNamespaces {
     func freeze() { cgroups.freeze() }
 
     // MARK: PIDs
+
+    /// Whether a stub is in a PID namespace of the image.
+    func isNested(_ pid: Int32) -> Bool { (current[pid]?[.pid] ?? 0) != 0 }
 
     /// Prepares a stub to have a child in the child's PID namespace.
     ///

@@ -21,7 +21,14 @@ extension RestoreTree {
         case .newGroup(let pid):
             try process(pid).call(.setpgid, [0, 0], doing: "found process group \(pid)")
         case .join(let pid, let group):
-            try process(pid).call(.setpgid, [0, UInt64(group)], doing: "join process group \(group)")
+            let stub = try process(pid)
+            var number = group
+            if namespaces?.isNested(pid) == true {
+                // A group from above the namespace has no number there, and can only be inherited.
+                if (try? Procfs.stat(stub.outer))?.processGroup == outer(group) { return }
+                number = contents.processes.first { $0.pid == group }?.innerPids.last ?? group
+            }
+            try stub.call(.setpgid, [0, UInt64(number)], doing: "join process group \(group)")
         case .hold(let group, let by):
             let holder = try fork(try process(by), child: group, flags: 0, exitSignal: Signals.child)
             holders[group] = holder

@@ -251,7 +251,9 @@ final class RestoreTree {
         _ parent: RestoreStub, child: Int32, flags: UInt64, exitSignal: Int32
     ) throws(EngineError) -> RestoreStub {
         let isThread = flags & 0x10000 != 0
-        let before = isNamespaced ? try candidates(parent, isThread) : []
+        // Then the answer counts in another PID namespace than the engine's.
+        let isAway = isNamespaced || namespaces?.isNested(parent.tid) == true
+        let before = isAway ? try candidates(parent, isThread) : []
         let prepared: (flags: UInt64, pids: [Int32]) =
             isThread ? threadPids(child) : try namespaces?.prepareFork(parent, child) ?? (0, [child])
         let tid = try parent.put(prepared.pids.flatMap { NetworkLinks.bytes(UInt32(bitPattern: $0)) }, at: 128)
@@ -265,7 +267,7 @@ final class RestoreTree {
             throw Self.creation(errno, child, .call("clone3", object: "PID \(child)", errno))
         }
         var outer = Int32(truncatingIfNeeded: answer)
-        if isNamespaced {
+        if isAway {
             // The answer counts in the new namespace; the newcomer is the one that was not there before.
             let after = try candidates(parent, isThread)
             guard let found = after.first(where: { !before.contains($0) }) else {

@@ -8,6 +8,7 @@ extension ImageContents {
         try ringsFit()
         for space in addressSpaces { try fits(space) }
         try filesFit()
+        try namespacesFit()
         try terminalsFit()
         try systemVFits()
         try socketsFit()
@@ -33,6 +34,9 @@ extension ImageContents {
         try unique(fileTables.map(\.number), &seen, "file table")
         try unique(fileSystems.map(\.number), &seen, "file system")
         try unique(signalTables.map(\.number), &seen, "signal table")
+        try unique(namespaces.map(\.number), &seen, "namespace")
+        try unique(cgroups.map(\.number), &seen, "cgroup")
+        try unique(fileEntries.map(\.number).filter { $0 != 0 }, &seen, "file content")
         try unique(seccompFilters.map(\.number), &seen, "seccomp filter")
         try unique(terminals.map(\.number), &seen, "terminal")
         try unique(sockets.map(\.number), &seen, "socket")

@@ -22,8 +22,7 @@ extension EngineTests {
             Case("perf", "perf"), Case("bpf", "bpf"),
             Case("sysv-undo", "SEM_UNDO"), Case("mseal", "sealed"), Case("secret-memory", "secret"),
             Case("mqueue", "mqueue", "message queue"),
-            Case("pid-namespace", "namespace"),
-            Case("mount-namespace", "namespace"), Case("traced-child", "tracing"),
+            Case("traced-child", "tracing"),
             Case("vfork", "vfork"), Case("foreign-terminal", "terminal"), Case("stray", "left the tree"),
         ]
 

@@ -238,25 +238,6 @@ __attribute__((noreturn)) static void wait_for_end(void) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) pause();
 }
-static void make_pid_namespace(void) {
-    made(unshare(CLONE_NEWPID), "unshare");
-    child = made(fork(), "fork");
-    if (child == 0) wait_for_end();
-}
-static void make_mount_namespace(void) {
-    int ends[2];
-    char done;
-    made(pipe(ends), "pipe");
-    child = made(fork(), "fork");
-    if (child == 0) {
-        if (unshare(CLONE_NEWNS) < 0) cannot("unshare");
-        close(ends[0]), close(ends[1]);
-        wait_for_end();
-    }
-    close(ends[1]);
-    must(read(ends[0], &done, 1) == 0, "the child");
-    close(ends[0]);
-}
 static void make_traced_child(void) {
     child = made(fork(), "fork");
     if (child == 0) wait_for_end();
@@ -346,8 +327,6 @@ static const struct {
     {"flock", make_flock, use_flock},
     {"record-lock", make_record_lock, use_record_lock},
     {"lease", make_lease, use_lease},
-    {"pid-namespace", make_pid_namespace, use_child},
-    {"mount-namespace", make_mount_namespace, use_child},
     {"traced-child", make_traced_child, use_child},
     {"vfork", make_vfork, use_child},
     {"foreign-terminal", make_foreign_terminal, use_terminal},
