@@ -22,7 +22,7 @@ extension DumpCollector {
         }
         if wanted.isEmpty { return }
         // Each larger file stays open until its content is written.
-        RestoreCalls.raiseFileLimit()
+        _ = RestoreCalls.raiseFileLimit(to: 0)
         let visit = try EngineError.wrap("enter its mount namespace", task: pid) { () throws(LinuxError) in
             let visit = try Namespaces.Visit(pid, Namespaces.Flag.mount)
             try Namespaces.copyMounts()

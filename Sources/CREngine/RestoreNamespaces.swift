@@ -69,7 +69,7 @@ final class RestoreNamespaces {
             try joinCgroups(stub)
             return
         }
-        RestoreCalls.raiseFileLimit()
+        _ = RestoreCalls.raiseFileLimit(to: 0)
         enginePidfd = (try? Pidfd.open(Int32(Kernel.attempt(.getpid)))) ?? -1
         var state: [NamespaceKind: UInt32] = [:]
         let flags = Self.birthFlags(contents)
