@@ -209,6 +209,11 @@ extension DumpCollector {
         } else if !record.kind.hasContent && record.kind != .device {
             // Another node of the same stateless device is as good, even where /dev was made anew.
             try checkName(path, is: status, of: process, object)
+        } else if record.kind == .device, mountNumber(process) != 0,
+            (try? Files.status(of: visible(path, from: process))) == nil
+        {
+            // In mounts that come with the image there will be no other.
+            throw refuse(process, "\(object): \(path)", "its path cannot be reached")
         }
         if record.kind == .symbolicLink { record.target = try symbolicLink(openAt, process, object) }
         record.number = newNumber()

@@ -245,7 +245,8 @@ extension DumpCollector {
             process, "\(object): \(path)", "the mount namespace of the root process does not show this file there")
     }
 
-    private func mountNumber(_ process: Int32) -> UInt32 {
+    /// The mount namespace of a process; 0 for the engine's.
+    func mountNumber(_ process: Int32) -> UInt32 {
         let numbers = processNamespaces[process]?.namespaces ?? []
         return contents.namespaces.first { $0.kind == .mount && numbers.contains($0.number) }?.number ?? 0
     }

@@ -44,9 +44,7 @@ extension DumpCollector {
                 else {
                     continue
                 }
-                let seen = try? Files.open(entry.mountPoint, [.pathOnly, .noFollow])
-                let shown = seen.flatMap { try? Files.mountID(of: $0) }
-                if let seen { Files.close(seen) }
+                let shown = Self.mountShown(at: entry.mountPoint)
                 if shown == entry.id {
                     try collectTree(&record.fileSystems[position], entry, pid)
                     wanted[entry.device] = nil
@@ -60,6 +58,19 @@ extension DumpCollector {
                 throw refuse(pid, "mount namespace", "a file system in memory has no mount that shows it")
             }
             try uncover(path, pid)
+        }
+    }
+
+    /// The mount that one gets to at a path, or on the way to it where the path is hidden altogether.
+    private static func mountShown(at path: String) -> Int? {
+        var path = path
+        while true {
+            if let fd = try? Files.open(path, [.pathOnly, .noFollow]) {
+                defer { Files.close(fd) }
+                return try? Files.mountID(of: fd)
+            }
+            guard path != "/", let slash = path.lastIndex(of: "/") else { return nil }
+            path = slash == path.startIndex ? "/" : String(path[..<slash])
         }
     }
 
