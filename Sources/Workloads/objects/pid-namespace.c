@@ -10,6 +10,7 @@ int main(void) {
     int to[2], from[2];
     int pids[2];
     workload_begin();
+    WORKLOAD_CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR, "signal");
     WORKLOAD_CALL(pipe2(to, O_CLOEXEC));
     WORKLOAD_CALL(pipe2(from, O_CLOEXEC));
     WORKLOAD_CALL(unshare(CLONE_NEWPID));
