@@ -24,7 +24,7 @@ private let sockets: ImageContents = {
     add(202, domain: 2, type: 1) {
         $0.state = .closeWait
         $0.local = address4(80)
-        $0.peer = address4(4000)
+        $0.peer = address4(40)
         $0.stream.sendQueue = [1, 2, 3]
         $0.stream.unsentBytes = 2
         $0.stream.receiveQueue = [4]
