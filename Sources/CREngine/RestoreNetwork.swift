@@ -91,11 +91,21 @@ final class RestoreNetwork {
             info.append(RouteAttribute(2 | 0x8000, link.details))
         }
         defer { if away >= 0 { Files.close(away) } }
-        body += RouteAttribute(18, nested: info).encoded
         do {
             // NLM_F_CREATE | NLM_F_EXCL
-            try socket.request(Message.newLink, flags: 0x600, body)
+            try socket.request(Message.newLink, flags: 0x600, body + RouteAttribute(18, nested: info).encoded)
         } catch {
+            if error.errno == .invalid, link.kind == "bridge" {
+                // Among what a bridge shows are timers and counters that it does not take.
+                let plain = RouteAttribute(18, nested: [RouteAttribute(1, text: link.kind)]).encoded
+                try socket.request(Message.newLink, flags: 0x600, body + plain)
+                for detail in RouteAttribute.parse(link.details) {
+                    let one = RouteAttribute(2, nested: [detail])
+                    let nested = RouteAttribute(18, nested: [RouteAttribute(1, text: link.kind), one]).encoded
+                    _ = try? socket.request(Message.newLink, NetworkLinks.header(index: link.index) + nested)
+                }
+                return
+            }
             throw .call("RTM_NEWLINK", object: "network interface \(link.name)", error.errno ?? .invalid)
         }
     }

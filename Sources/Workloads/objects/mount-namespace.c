@@ -1,5 +1,5 @@
 // A mount namespace: tmpfs with content, a bind mount of a part of it, one mounted over another, a read-only one
-// needs: namespaces, root
+// needs: namespaces root
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>

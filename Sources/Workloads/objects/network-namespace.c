@@ -1,5 +1,5 @@
 // A network namespace: the loopback up with an address of its own, a setting, a route
-// needs: namespaces, root
+// needs: namespaces root
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <net/route.h>

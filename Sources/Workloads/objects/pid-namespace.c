@@ -1,5 +1,5 @@
 // A PID namespace below: its first process, a second one in it, and what each calls the others
-// needs: namespaces, root
+// needs: namespaces root
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
 // UTS namespaces: a process in its own, its child in another, each with its names
-// needs: namespaces, root
+// needs: namespaces root
 #include <sched.h>
 #include <sys/wait.h>
 
