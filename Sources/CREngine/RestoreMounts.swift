@@ -253,6 +253,7 @@ final class RestoreMounts {
             return
         }
         let target = root + (mount.mountPoint == "/" ? "" : mount.mountPoint)
+        var removed: String?
         if let clone = clones[mount.id] {
             mounted[mount.id] = clone
             clones[mount.id] = nil
@@ -263,11 +264,9 @@ final class RestoreMounts {
             }
             mounted[mount.id] = try EngineError.wrap("clone \(path) for \(mount.mountPoint)") {
                 () throws(LinuxError) in
-                let fd = try Files.cloneMount(path)
-                // What it shows is there for the workload only through this mount.
-                if mount.isRootRemoved { try Files.remove(path, isFolder: mount.isFolder) }
-                return fd
+                try Files.cloneMount(path)
             }
+            if mount.isRootRemoved { removed = path }
         }
         guard let fd = mounted[mount.id] else { return }
         do {
@@ -276,6 +275,12 @@ final class RestoreMounts {
             notes.append("the flags of mount \(mount.mountPoint) could not be set")
         }
         try move(fd, to: target, object: mount.mountPoint)
+        if let removed {
+            // What it shows is there for the workload only through this mount.
+            try EngineError.wrap("remove \(removed)") { () throws(LinuxError) in
+                try Files.remove(removed, isFolder: mount.isFolder)
+            }
+        }
     }
 
     // MARK: Propagation
