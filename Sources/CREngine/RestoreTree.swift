@@ -457,10 +457,20 @@ final class RestoreTree {
         let all = Array(processes.values) + Array(holders.values) + (namespaceInit.map { [$0] } ?? [])
         for stub in all { try? Signals.send(Signals.kill, to: stub.outer) }
         let deadline = Deadline(seconds: 10)
-        for stub in Array(threads.values) + all {
-            while let status = try? Wait.wait(for: stub.outer, deadline: deadline).status {
-                if status.isEnd { break }
+        // In no order: the first process of a PID namespace ends only when all others there were reaped.
+        var left = Set((Array(threads.values) + all).map(\.outer))
+        while !left.isEmpty, deadline.remainingNanoseconds > 0 {
+            for outer in left {
+                do {
+                    while let found = try Wait.poll(outer) {
+                        if found.status.isEnd { break }
+                    }
+                } catch {
+                    // Nobody's child any more.
+                    left.remove(outer)
+                }
             }
+            if !left.isEmpty { _ = Signals.take(Signals.mask([Signals.child]), timeoutNanoseconds: 1_000_000) }
         }
         processes = [:]
         threads = [:]
