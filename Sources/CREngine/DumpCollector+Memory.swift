@@ -298,6 +298,11 @@ extension DumpCollector {
             try Files.open(openAt, .readOnly)
         }
         contentFiles.append(Content(inode: record.number, fd: fd, sizeBytes: record.sizeBytes))
+        if record.kind == .deleted, (try? Files.isOnReadOnlyMount("/proc/self/fd/\(fd)")) == true {
+            throw refuse(
+                process, "\(object): \(record.path) (deleted)",
+                "its mount is read-only, so that it could not be made again there: remount it for writing, or close it")
+        }
         // A file of huge pages counts in huge pages.
         if record.kind != .deleted, let status = try? Files.status(of: fd), status.blockBytes > 65536 {
             record.hugePageShift = UInt32(status.blockBytes.trailingZeroBitCount)

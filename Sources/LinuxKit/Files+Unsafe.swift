@@ -251,13 +251,23 @@ public enum Files {
 
     /// The type of the file system that holds a path: `f_type` of statfs(2), a number from `linux/magic.h`.
     public static func fileSystemType(of path: String) throws(LinuxError) -> UInt64 {
+        try fileSystem(of: path)[0]
+    }
+
+    /// Whether the mount that `path` leads to is read-only.
+    public static func isOnReadOnlyMount(_ path: String) throws(LinuxError) -> Bool {
+        // f_flags, ST_RDONLY
+        try fileSystem(of: path)[10] & 1 != 0
+    }
+
+    private static func fileSystem(of path: String) throws(LinuxError) -> [UInt64] {
         // struct statfs is 120 bytes; its first word is f_type.
         var words = [UInt64](repeating: 0, count: 15)
         let answer = words.withUnsafeMutableBytes { buffer in
             withPath(path) { Kernel.attempt(.statfs, $0, Kernel.number(buffer.baseAddress)) }
         }
         if let errno = Kernel.errno(of: answer) { throw .call("statfs", object: path, errno) }
-        return words[0]
+        return words
     }
 
     /// Where `fd` reads or writes next; lseek(2) with 0 from here.
