@@ -31,6 +31,8 @@ enum RseqGuess {
         }
         // Any address shows whether there is a registration at all.
         let probe = (try remote.scratch() &+ 1024) & ~31
+        // The area must be empty: where it is free the kernel uses it at once, and takes what lies there for a sequence.
+        try remote.write([UInt8](repeating: 0, count: 32), at: probe)
         guard let errno = try ask(remote, probe), errno != .notImplemented else { return nil }
         // None of these can succeed while there is a registration, so there is nothing to undo.
         let places = candidates(remote.task, pointer)
