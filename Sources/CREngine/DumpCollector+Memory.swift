@@ -83,6 +83,8 @@ extension DumpCollector {
         }
         for (flag, why) in Self.refusedFlags where mapping.flags.contains(flag) { throw refuse(pid, range, why) }
         for (flag, option) in Self.carriedFlags where mapping.flags.contains(flag) { value.flags.insert(option) }
+        // Older kernels, 5.10 among them, have no name for lock on fault, and for nothing else that goes with a lock.
+        if value.flags.contains(.locked), mapping.flags.contains("??") { value.flags.insert(.lockedOnFault) }
 
         if mapping.flags.contains("ht") {
             value.hugePageShift = UInt32(mapping.kernelPageBytes.trailingZeroBitCount)
