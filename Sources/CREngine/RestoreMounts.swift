@@ -269,12 +269,14 @@ final class RestoreMounts {
             if mount.isRootRemoved { removed = path }
         }
         guard let fd = mounted[mount.id] else { return }
-        do {
-            try Files.setMount(fd, flags: mount.flags)
-        } catch {
-            notes.append("the flags of mount \(mount.mountPoint) could not be set")
-        }
+        // Without mount_setattr (before 5.12) only a mount that has its place can be changed.
+        let isSet = (try? Files.setMount(fd, flags: mount.flags)) != nil
         try move(fd, to: target, object: mount.mountPoint)
+        if !isSet {
+            try EngineError.wrap("set the flags of mount \(mount.mountPoint)") { () throws(LinuxError) in
+                try Files.setMount(fd, flags: mount.flags)
+            }
+        }
         if let removed {
             // What it shows is there for the workload only through this mount.
             try EngineError.wrap("remove \(removed)") { () throws(LinuxError) in

@@ -20,20 +20,15 @@ enum RseqGuess {
         // address 0 would succeed without registering anything, and could not be undone.
         let pointer = remote.original.fsBase
         guard pointer != 0 else { return nil }
+        // An address of the kernel's shows whether there is a registration, and can never become one: EINVAL because
+        // another area is registered, else EFAULT.
+        let elsewhere = try remote.attempt(.rseq, [0xffff_8000_0000_0000, 32, 0, UInt64(signature)])
+        guard Kernel.errno(of: elsewhere) == .invalid else { return nil }
         if let offset {
             let address = pointer &+ UInt64(bitPattern: offset)
-            switch try ask(remote, address) {
-            case .busy: return value(address)
-            // It was free, or the kernel has no rseq.
-            case nil, .notImplemented: return nil
-            default: break
-            }
+            let answer = try remote.attempt(.rseq, [address, 32, 0, UInt64(signature)])
+            if Kernel.errno(of: answer) == .busy { return value(address) }
         }
-        // Any address shows whether there is a registration at all.
-        let probe = (try remote.scratch() &+ 1024) & ~31
-        // The area must be empty: where it is free the kernel uses it at once, and takes what lies there for a sequence.
-        try remote.write([UInt8](repeating: 0, count: 32), at: probe)
-        guard let errno = try ask(remote, probe), errno != .notImplemented else { return nil }
         // None of these can succeed while there is a registration, so there is nothing to undo.
         let places = candidates(remote.task, pointer)
         var batch = RemoteBatch()
@@ -53,14 +48,6 @@ enum RseqGuess {
         value.sizeBytes = 32
         value.signature = signature
         return value
-    }
-
-    /// - Returns: `nil` when the area was free; the registration is undone then.
-    private static func ask(_ remote: RemoteTask, _ address: UInt64) throws(EngineError) -> Errno? {
-        let answer = try remote.attempt(.rseq, [address, 32, 0, UInt64(signature)])
-        if let errno = Kernel.errno(of: answer) { return errno }
-        try remote.call(.rseq, address, 32, 1, UInt64(signature), doing: "undo an rseq registration")
-        return nil
     }
 
     /// Places that look like a registered area: both CPU numbers are the same, and no number is far off.
