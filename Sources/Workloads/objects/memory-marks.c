@@ -37,7 +37,8 @@ static void flags(char *start, char *into, size_t capacity) {
             // Soft-dirty and accounting come and go.
             if (strcmp(word, "sd") == 0 || strcmp(word, "ac") == 0) continue;
             length = workload_append(into, length, capacity, " ");
-            length = workload_append(into, length, capacity, word);
+            // Lock on fault; older kernels have no name for it.
+            length = workload_append(into, length, capacity, strcmp(word, "??") == 0 ? "lf" : word);
         }
     }
     fclose(file);
