@@ -66,7 +66,11 @@ extension RestoreFiles {
             let path = (["/proc/\(task)"] + words).joined(separator: "/")
             // Access mode, O_DIRECTORY, O_PATH, O_LARGEFILE; the last component may be one of proc's own links.
             let flags = UInt64(file.flags & 0o10700003)
-            return try RestoreCalls.open(path, rawFlags: flags | 0o400000)
+            // Never through one of those links, and without a trace of that in the flags.
+            let found = try RestoreCalls.open(path, rawFlags: 0o10400000)
+            if flags & 0o10400000 == 0o10400000 { return found }
+            defer { Files.close(found) }
+            return try RestoreCalls.open("/proc/self/fd/\(found)", rawFlags: flags & ~0o400000)
         }
     }
 

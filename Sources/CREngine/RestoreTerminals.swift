@@ -95,7 +95,8 @@ final class RestoreTerminals {
         }
         // F_DUPFD_CLOEXEC
         if file.kind == .terminalMaster { return Int32(try RestoreCalls.control(master, 1030, 0, file.terminalPath)) }
-        let flags = UInt64(file.flags & 0o3) | 0o400 | 0o4000
+        // O_LARGEFILE shows in F_GETFL.
+        let flags = UInt64(file.flags & 0o100003) | 0o400 | 0o4000
         let peer = try Terminals.act(.openPeer, on: master, flags)
         let shown = try Files.link("/proc/self/fd/\(peer)")
         if shown == file.terminalPath { return peer }
