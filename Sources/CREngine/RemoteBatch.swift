@@ -23,6 +23,11 @@ struct RemoteBatch {
         entries.append(Entry(call: call, arguments: arguments, doing: doing))
     }
 
+    /// Adds a call that may fail, with its arguments in an array.
+    mutating func ask(_ call: SystemCall, _ arguments: [UInt64]) {
+        entries.append(Entry(call: call, arguments: arguments, doing: nil))
+    }
+
     /// Adds a call that may fail.
     ///
     /// - Returns: The index of its answer.

@@ -38,6 +38,8 @@ public final class RemoteTask {
 
     /// Calls that were put off, to be made in one stop.
     private var waiting = RemoteBatch()
+    /// Calls that were put off and might fail, and did.
+    var failures: [String] = []
     /// TIDs, as the engine sees them, of the tasks that calls in a batch have created, in order.
     private(set) var created: [Int32] = []
 
@@ -104,12 +106,20 @@ public final class RemoteTask {
         if waiting.count == bench.capacity { try flush() }
     }
 
+    /// Puts off a call that may fail; ``failures`` says so afterwards.
+    func laterIfPossible(_ call: SystemCall, _ arguments: [UInt64]) throws(EngineError) {
+        waiting.ask(call, arguments)
+        if waiting.count == bench?.capacity ?? 1 { try flush() }
+    }
+
     /// Makes the calls that were put off.
     func flush() throws(EngineError) {
         if waiting.count == 0 { return }
         let batch = waiting
         waiting = RemoteBatch()
-        try run(batch)
+        for (entry, answer) in zip(batch.entries, try run(batch)) where entry.doing == nil {
+            if let errno = Kernel.errno(of: answer) { failures.append("\(entry.call.name): \(errno)") }
+        }
     }
 
     /// Makes many calls one after the other, in one stop where the task has a place for that.

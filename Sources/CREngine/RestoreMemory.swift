@@ -117,14 +117,12 @@ struct RestoreMemory {
             (VMAValue.Flags.dontFork, UInt64(10)), (.dontDump, 16), (.wipeOnFork, 18), (.mergeable, 12),
             (.hugePages, 14), (.noHugePages, 15), (.sequentialReads, 2), (.randomReads, 1),
         ] where vma.flags.contains(flag) {
-            if let errno = try stub.attempt(.madvise, [vma.start, length, advice]) {
-                notes.append("madvise \(advice) of a range of process \(stub.tid) failed: \(errno)")
-            }
+            try stub.remote.laterIfPossible(.madvise, [vma.start, length, advice])
         }
         if !vma.name.isEmpty {
-            let name = try stub.put(text: vma.name)
+            let name = try stub.hold(Array(vma.name.utf8) + [0])
             // PR_SET_VMA, PR_SET_VMA_ANON_NAME; kernels before 5.17 have no names.
-            _ = try stub.attempt(.prctl, [0x53564d41, 0, vma.start, length, name])
+            try stub.remote.laterIfPossible(.prctl, [0x53564d41, 0, vma.start, length, name])
         }
     }
 
@@ -139,6 +137,11 @@ struct RestoreMemory {
 
     /// Guard pages and mlock(2), once the content is in.
     mutating func finish() throws(EngineError) {
+        // Names of memory are lost on kernels before 5.17, and nothing depends on them.
+        notes += stub.remote.failures.filter { !$0.hasPrefix("prctl") }.map {
+            "an advice about memory of process \(stub.tid) failed: \($0)"
+        }
+        stub.remote.failures = []
         if avoidsHugePages { try stub.call(.prctl, [41, 0, 0, 0, 0], doing: "enable huge pages") }
         for index in stride(from: 0, to: space.guards.count - 1, by: 2) {
             let start = space.guards[index]

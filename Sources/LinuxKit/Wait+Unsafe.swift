@@ -20,6 +20,10 @@ public enum Wait {
         for task: Int32, deadline: Deadline, wakeups: UInt64 = 0
     ) throws(LinuxError) -> (task: Int32, status: WaitStatus) {
         let child = Signals.mask([Signals.child])
+        // A traced task mostly stops within microseconds, on another processor: sleeping would cost more than looking.
+        for _ in 0..<looks {
+            if let found = try poll(task) { return found }
+        }
         while true {
             if let found = try poll(task) { return found }
             if Signals.pending() & wakeups != 0 { throw .call("wait4", object: "task \(task)", .interrupted) }
@@ -30,6 +34,18 @@ public enum Wait {
             _ = Signals.take(child, timeoutNanoseconds: min(remaining, 100_000_000))
         }
     }
+
+    /// How often to look before sleeping: not at all with one processor, where the task could not run meanwhile.
+    private static let looks: Int = {
+        var mask = [UInt64](repeating: 0, count: 128)
+        let bytes = UInt64(mask.count * 8)
+        // SAFETY: the kernel writes at most that many bytes.
+        let answer = mask.withUnsafeMutableBytes {
+            Kernel.attempt(.sched_getaffinity, 0, bytes, Kernel.number(UnsafeRawPointer($0.baseAddress)))
+        }
+        if Kernel.errno(of: answer) != nil { return 0 }
+        return mask.reduce(0) { $0 + $1.nonzeroBitCount } > 1 ? 100 : 0
+    }()
 
     private static func wait(_ task: Int32, options: UInt64) throws(LinuxError) -> (task: Int32, status: WaitStatus)? {
         var status: Int32 = 0
