@@ -376,9 +376,6 @@ public final class RemoteTask {
         scratchIsLent = scratch != nil
     }
 
-    /// Forgets the scratch memory without unmapping it, when the caller has replaced the address space around it.
-    public func forgetScratch() { scratch = nil }
-
     /// Reads the task's memory.
     public func read(at address: UInt64, count: Int) throws(EngineError) -> [UInt8] {
         try flush()

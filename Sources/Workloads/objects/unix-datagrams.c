@@ -4,21 +4,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "unix-name.h"
 #include "workload.h"
-
-struct name {
-    struct sockaddr_un address;
-    socklen_t length;
-};
-
-static struct name named(const char *path) {
-    struct name name = {.address = {.sun_family = AF_UNIX}};
-    size_t length = strlen(path);
-    memcpy(name.address.sun_path, path, length + 1);
-    if (path[0] == '@') name.address.sun_path[0] = 0;
-    name.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (path[0] == '@' ? 0 : 1));
-    return name;
-}
 
 static int bound(const struct name *name) {
     int descriptor = WORKLOAD_CALL(socket(AF_UNIX, SOCK_DGRAM, 0));
