@@ -101,7 +101,7 @@ public enum Dump {
             try collector.collect()
             if !options.leaveRunning { try collector.refuseStrays() }
             collector.contents.header = header(options, fingerprint, root: collector.inner(options.pid))
-            collector.readClocks(of: options.pid)
+            collector.readClocks(of: collector.subject(of: options.pid))
             try collector.findInherited()
             try check(collector.contents)
             clock.end("collect")

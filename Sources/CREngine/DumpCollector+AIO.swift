@@ -13,7 +13,7 @@ extension DumpCollector {
     func aioRings(_ process: FrozenTree.Process, _ mappings: [Mapping]) throws(EngineError) -> [AIORingValue] {
         let rings = mappings.filter { Self.isAIORing($0) }
         guard let first = rings.first else { return [] }
-        let pid = process.pid
+        let pid = process.subject
         let object = "AIO context 0x\(String(first.start, radix: 16))"
         let descriptors = try EngineError.wrap("list the descriptors", task: pid) { () throws(LinuxError) in
             try Procfs.descriptors(of: pid)

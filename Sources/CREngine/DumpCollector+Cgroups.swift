@@ -21,7 +21,7 @@ extension DumpCollector {
     ]
 
     func collectCgroups(_ process: FrozenTree.Process, _ record: inout ProcessRecord) throws(EngineError) {
-        let pid = process.pid
+        let pid = process.subject
         let memberships = try EngineError.wrap("read its cgroups", task: pid) { () throws(LinuxError) in
             try Cgroups.memberships(of: pid)
         }

@@ -10,7 +10,7 @@ extension DumpCollector {
     func disownChildren() {
         let parents = Set(tree.processes.map(\.parent))
         for process in tree.processes where !process.isZombie && parents.contains(process.pid) {
-            try? disownChildren(of: process.pid)
+            try? disownChildren(of: process.subject)
         }
     }
 

@@ -36,7 +36,7 @@ extension DumpCollector {
         _ record: inout OpenFileRecord, _ name: String, _ link: String, _ process: Int32, _ object: String
     ) throws(EngineError) {
         for candidate in tree.processes where !candidate.isZombie {
-            guard (try? Files.link("/proc/\(candidate.pid)/ns/\(name)")) == link else { continue }
+            guard (try? Files.link("/proc/\(candidate.subject)/ns/\(name)")) == link else { continue }
             record.kind = .namespace
             record.handle.task = inner(candidate.pid)
             record.handle.path = name

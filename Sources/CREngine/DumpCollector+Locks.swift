@@ -12,13 +12,13 @@ extension DumpCollector {
                 throw refuse(process, object, "this kind of lock is not carried (\(line))")
             }
             // flock(2) and leases show the process that took them, which need not have the file any more.
-            record.process = inner(process)
+            record.process = inner(owner(of: process))
             record.fd = fd
             record.openFile = openFile
             let key = LockKey(
                 kind: record.kind, first: record.first, last: record.last, openFile: openFile,
                 table: record.kind == .posix ? table : 0)
-            let isTaker = FileLockLine(line)?.taker == process
+            let isTaker = FileLockLine(line)?.taker == owner(of: process)
             if let index = locks[key] {
                 if isTaker { contents.fileLocks[index] = record }
                 continue

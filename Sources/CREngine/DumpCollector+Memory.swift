@@ -19,10 +19,12 @@ extension DumpCollector {
     func collectMemory(
         _ process: FrozenTree.Process, number: UInt32, _ mappings: [Mapping]
     ) throws(EngineError) -> AddressSpaceRecord {
-        let pid = process.pid
+        let pid = process.subject
         var record = AddressSpaceRecord()
         record.number = number
-        let stat = process.stat
+        let stat = try EngineError.wrap("look at the process", task: pid) { () throws(LinuxError) in
+            process.leaderHasEnded ? try Procfs.stat(pid) : process.stat
+        }
         record.startCode = stat.startCode
         record.endCode = stat.endCode
         record.startData = stat.startData

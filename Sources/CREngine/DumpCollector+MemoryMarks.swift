@@ -39,9 +39,9 @@ extension DumpCollector {
     /// The kernel shows it nowhere, but the scratch memory is such a mapping: it counts as locked, and unless locking
     /// waits for the first use, its pages are there though nobody has touched them.
     func futureLock(_ process: FrozenTree.Process, scratch: UInt64) throws(EngineError) -> UInt32 {
-        try EngineError.wrap("look at the locked memory", task: process.pid) { () throws(LinuxError) in
-            guard try Procfs.status(process.pid).lockedKibibytes > process.status.lockedKibibytes else { return 0 }
-            let pagemap = try Pagemap(process: process.pid)
+        try EngineError.wrap("look at the locked memory", task: process.subject) { () throws(LinuxError) in
+            guard try Procfs.status(process.subject).lockedKibibytes > process.status.lockedKibibytes else { return 0 }
+            let pagemap = try Pagemap(process: process.subject)
             defer { pagemap.close() }
             return try pagemap.entries(from: scratch, count: 1).first?.isPresent == true ? 2 : 6
         }

@@ -36,7 +36,7 @@ extension DumpCollector {
         let entries = try mountTable(pid)
         // The root's own namespace is put together from the engine's, all others from the root's.
         let provider: [MountEntry]
-        let rootPid = tree.processes.first?.pid ?? pid
+        let rootPid = tree.processes.first?.subject ?? pid
         if contents.namespaces.allSatisfy({ $0.kind != .mount }) {
             provider = try EngineError.wrap("read the engine's mounts") { () throws(LinuxError) in
                 try Procfs.ownMounts()

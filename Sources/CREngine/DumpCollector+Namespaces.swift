@@ -35,9 +35,9 @@ extension DumpCollector {
         let pids = root.status.namespaceProcesses
         namespaceBook.level = pids.count - 1
         // What the root's time namespace adds to the clocks is in the header.
-        if let link = try? Files.link("/proc/\(root.pid)/ns/time") { namespaceBook.numbers[link] = 0 }
+        if let link = try? Files.link("/proc/\(root.subject)/ns/time") { namespaceBook.numbers[link] = 0 }
         // A root that is not the first process of its PID namespace leaves that namespace behind.
-        if pids.last != 1, let link = try? Files.link("/proc/\(root.pid)/ns/pid") {
+        if pids.last != 1, let link = try? Files.link("/proc/\(root.subject)/ns/pid") {
             namespaceBook.numbers[link] = 0
         }
     }
@@ -52,7 +52,7 @@ extension DumpCollector {
 
     /// The namespaces of one process, each recorded at its first use.
     func collectNamespaces(_ process: FrozenTree.Process, _ record: inout ProcessRecord) throws(EngineError) {
-        let pid = process.pid
+        let pid = process.subject
         let links = Self.namespaceLinks("\(pid)")
         // The mount namespace comes last: what it shows depends on the others.
         for (name, kind) in Self.namespaceKinds.sorted(by: { a, b in a.name != "mnt" && b.name == "mnt" }) {
@@ -100,7 +100,7 @@ extension DumpCollector {
 
     /// Threads may differ from their process in every namespace but the user and mount ones.
     private func checkThreads(_ process: FrozenTree.Process, _ links: [String: String]) throws(EngineError) {
-        for task in process.tasks where task != process.pid {
+        for task in process.tasks.dropFirst() {
             for name in ["net", "ipc", "uts", "cgroup"] {
                 let link = try? Files.link("/proc/\(task)/ns/\(name)")
                 if link != links[name] {
@@ -224,7 +224,7 @@ extension DumpCollector {
         _ record: inout NamespaceRecord, _ pid: Int32, _ link: String, _ path: String
     ) throws(EngineError) {
         let above = try? NamespaceHandle.related(path, .parent)
-        let isRoots = pid == tree.processes.first?.pid
+        let isRoots = pid == tree.processes.first?.subject
         if let above, !isRoots {
             guard let number = namespaceBook.numbers[above] else {
                 throw refuse(pid, "namespace \(link)", "the PID namespace above it is not the tree's")
@@ -237,7 +237,7 @@ extension DumpCollector {
     func checkView(
         _ path: String, is status: FileStatus, of process: Int32, _ object: String
     ) throws(EngineError) {
-        guard let root = tree.processes.first?.pid, process != root,
+        guard let root = tree.processes.first?.subject, process != root,
             mountNumber(process) != mountNumber(root)
         else { return }
         if let seen = try? Files.status(of: visible(path, from: root)), seen.identity == status.identity { return }
@@ -247,7 +247,7 @@ extension DumpCollector {
 
     /// The mount namespace of a process; 0 for the engine's.
     func mountNumber(_ process: Int32) -> UInt32 {
-        let numbers = processNamespaces[process]?.namespaces ?? []
+        let numbers = processNamespaces[owner(of: process)]?.namespaces ?? []
         return contents.namespaces.first { $0.kind == .mount && numbers.contains($0.number) }?.number ?? 0
     }
 

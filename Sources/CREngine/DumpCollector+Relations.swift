@@ -36,6 +36,18 @@ extension DumpCollector {
         }
     }
 
+    /// A child is told of the end of the task that forked it, which in a restored tree is always the first one.
+    func checkDeathSignals() throws(EngineError) {
+        let leaderless = Set(contents.processes.filter(\.leaderHasEnded).map(\.pid))
+        for process in contents.processes where leaderless.contains(process.parent) {
+            for task in contents.tasks where task.process == process.pid && task.parentDeathSignal != 0 {
+                throw refuse(
+                    task.tid, "parent death signal \(task.parentDeathSignal)",
+                    "the first thread of its parent has ended, and which of the others would send it does not show")
+            }
+        }
+    }
+
     private func outsiders() -> [Int32] {
         let inside = Set(tree.processes.map(\.pid))
         let pids = (try? Files.names(in: "/proc"))?.compactMap { Int32($0) } ?? []

@@ -5,6 +5,7 @@ internal import LinuxKit
 extension DumpCollector {
     func checkSupported() throws(EngineError) {
         for process in tree.processes where !process.isZombie {
+            if process.leaderHasEnded { try checkLeaderless(process) }
             for task in process.tasks {
                 let status = try status(of: task)
                 try admitSeccomp(task, status)
@@ -17,8 +18,20 @@ extension DumpCollector {
                 if !registers.is64Bit {
                     throw refuse(task, "code segment 0x\(String(registers.cs, radix: 16))", "it runs 32-bit code")
                 }
-                if task != process.pid { try checkTables(of: task, in: process.pid) }
+                if task != process.subject { try checkTables(of: task, in: process.subject) }
             }
+        }
+    }
+
+    /// What has to be asked of another task when the first one has ended.
+    private func checkLeaderless(_ process: FrozenTree.Process) throws(EngineError) {
+        do throws(LinuxError) {
+            Files.close(try Pidfd.open(process.subject))
+        } catch {
+            throw refuse(
+                process.pid, "process \(process.pid)",
+                "its first thread has ended, and only kernels since 6.9 let others look into the descriptors of the rest"
+            )
         }
     }
 

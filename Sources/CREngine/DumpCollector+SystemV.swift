@@ -45,7 +45,7 @@ extension DumpCollector {
 
     /// Records what no mapping leads to.
     func collectSystemV() throws(EngineError) {
-        guard let root = tree.processes.first?.pid else { return }
+        guard let root = tree.processes.first?.subject else { return }
         let pids = Set(tree.processes.map { Int64($0.pid) })
         let own = try? Files.link("/proc/\(root)/ns/ipc")
         let takesAll = own != namespaceBook.engine["ipc"]
@@ -134,7 +134,7 @@ extension DumpCollector {
         }
         for (process, id) in users.sorted(by: { $0.key < $1.key }) {
             let same = try EngineError.wrap("compare undo lists", task: process) { () throws(LinuxError) in
-                try Kcmp.same(.semaphores, process, fresh.pid)
+                try Kcmp.same(.semaphores, subject(of: process), fresh.pid)
             }
             if !same {
                 throw refuse(
@@ -149,11 +149,11 @@ extension DumpCollector {
     private func refuseOtherNamespaces(_ own: String?) throws(EngineError) {
         var seen: Set<String?> = [own]
         for process in tree.processes where !process.isZombie {
-            let link = try? Files.link("/proc/\(process.pid)/ns/ipc")
+            let link = try? Files.link("/proc/\(process.subject)/ns/ipc")
             guard seen.insert(link).inserted else { continue }
             let count = try EngineError.wrap("look into its IPC namespace", task: process.pid) {
                 () throws(LinuxError) in
-                let visit = try Namespaces.Visit(process.pid, Namespaces.Flag.ipc)
+                let visit = try Namespaces.Visit(process.subject, Namespaces.Flag.ipc)
                 defer { visit.end() }
                 return ["shm", "sem", "msg"].reduce(0) { $0 + ((try? SystemV.table($1).count) ?? 0) }
             }

@@ -13,15 +13,15 @@ extension DumpCollector {
         let code = mappings.filter { $0.protection.contains(.execute) && $0.name != "[vsyscall]" }
             .sorted { a, b in a.name == "[vdso]" && b.name != "[vdso]" }
             .map { RemoteMemory.Range(start: $0.start, count: Int($0.sizeBytes)) }
-        guard let instruction = try RemoteInstruction.findSystemCall(process.pid, in: code) else {
+        guard let instruction = try RemoteInstruction.findSystemCall(process.subject, in: code) else {
             throw refuse(process.pid, "process \(process.pid)", "no executable memory holds a system call instruction")
         }
         let rings = try aioRings(process, mappings)
-        let leader = try RemoteTask(task: process.pid, systemCallAddress: instruction)
+        let leader = try RemoteTask(task: process.subject, systemCallAddress: instruction)
         leader.wakeups = wakeups
         var failure: EngineError?
         do throws(EngineError) {
-            try sleepProbe.ask(leader, process.pid)
+            try sleepProbe.ask(leader, process.subject)
             let trap = Signals.mask([Signals.trap])
             let status = process.status
             if (status.ignoredSignals | status.pendingSignals | status.sharedPendingSignals) & trap == 0 {
@@ -30,15 +30,16 @@ extension DumpCollector {
             space.futureLock = try futureLock(process, scratch: try leader.scratch())
             try collectProcess(leader, process, &record, &space, signalTable: signalTable)
             record.state.aioRings = rings
+            if process.leaderHasEnded { try collectEndedLeader(process, &record) }
             try collectTask(leader, process)
             if process.tasks.count > 1 { try leader.rest() }
-            for task in process.tasks where task != process.pid {
+            for task in process.tasks.dropFirst() {
                 try checkInterruption()
                 let remote = try RemoteTask(task: task, systemCallAddress: instruction)
                 remote.wakeups = wakeups
                 remote.borrowScratch(of: leader)
                 do throws(EngineError) {
-                    try sleepProbe.ask(remote, process.pid)
+                    try sleepProbe.ask(remote, process.subject)
                     try collectTask(remote, process)
                 } catch {
                     failure = error
@@ -152,7 +153,7 @@ extension DumpCollector {
         } else if timer.clock != 3 {  // CLOCK_THREAD_CPUTIME_ID
             return 0
         }
-        if process.tasks.count == 1 { return inner(process.pid) }
+        if process.tasks.count == 1 { return inner(process.subject) }
         // Threads mostly make such a timer for themselves; the kernel does not tell.
         if timer.notify & 4 != 0, process.tasks.contains(timer.notifyTask) { return inner(timer.notifyTask) }
         throw refuse(process.pid, name, "it counts the CPU time of a thread that the kernel does not name")
@@ -217,17 +218,33 @@ extension DumpCollector {
                 remote.original, isSignalDue: isSignalDue, codeBefore: codeBefore, memory: memory)).words
         record.innerTids = try levels(status.namespaceTids, tid).inner
         (record.xstateKind, record.xstate) = try extendedState(tid)
-        try askTask(remote, &record, try outerState(of: tid, status, stat, process.pid))
+        try askTask(remote, &record, try outerState(of: tid, status, stat, process.subject))
         let robust = try EngineError.wrap("read the robust futex list", task: tid) { () throws(LinuxError) in
             try Limits.robustList(of: tid)
         }
         record.robustListHead = robust.head
         record.robustListBytes = robust.length
         record.rseq = try rseq(remote, process)
-        record.credentials = credentials(status, of: process.pid, secureBits: record.credentials.secureBits)
+        record.credentials = credentials(status, of: process.subject, secureBits: record.credentials.secureBits)
         record.scheduling = (try? Limits.scheduling(of: tid)) ?? []
         record.state.sleepNanoseconds = sleep?.nanoseconds ?? 0
         contents.tasks.append(record)
+    }
+
+    /// The first task of a process, of which the kernel keeps no more than whose it was and how it ended.
+    private func collectEndedLeader(
+        _ process: FrozenTree.Process, _ record: inout ProcessRecord
+    ) throws(EngineError) {
+        record.leaderHasEnded = true
+        record.exitStatus = process.stat.exitCode
+        let status = try status(of: process.pid)
+        var leader = TaskRecord()
+        leader.tid = inner(process.pid)
+        leader.process = leader.tid
+        leader.comm = process.stat.comm
+        leader.innerTids = try levels(status.namespaceTids, process.pid).inner
+        leader.credentials = credentials(status, of: process.subject, secureBits: 0)
+        contents.tasks.append(leader)
     }
 
     private func askTask(
@@ -302,10 +319,10 @@ extension DumpCollector {
             value.sizeBytes = known.sizeBytes
             value.signature = known.signature
             value.flags = known.flags
-        } else if let found = try RseqGuess.find(remote, tree.settling.rseqOffset(of: process.pid)) {
+        } else if let found = try RseqGuess.find(remote, tree.settling.rseqOffset(of: process.subject)) {
             value = found
             tree.settling.learn(
-                Int64(bitPattern: found.address &- remote.original.fsBase), of: process.pid)
+                Int64(bitPattern: found.address &- remote.original.fsBase), of: process.subject)
         }
         return value
     }

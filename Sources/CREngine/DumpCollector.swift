@@ -91,6 +91,8 @@ final class DumpCollector {
     var externals: [String: String] = [:]
     /// Outer TID to the TID in the workload's PID namespace.
     var innerTids: [Int32: Int32] = [:]
+    /// Tasks that stand for processes whose first task has ended.
+    private var owners: [Int32: Int32] = [:]
     /// `/proc/TID/status` of frozen tasks, where nothing changes any more but pending signals.
     private var statuses: [Int32: TaskStatus] = [:]
 
@@ -167,6 +169,7 @@ final class DumpCollector {
         for process in tree.processes {
             innerTids[process.pid] = try levels(process.status.namespaceProcesses, process.pid).pid
             for task in process.tasks where task != process.pid {
+                if task == process.subject { owners[task] = process.pid }
                 let status = try status(of: task)
                 innerTids[task] = try levels(status.namespaceTids, task).pid
             }
@@ -181,7 +184,7 @@ final class DumpCollector {
         try resolvePeers()
         // From here on the engine sees the sockets and IPC objects of the tree.
         let flags = Namespaces.Flag.network | Namespaces.Flag.ipc | Namespaces.Flag.uts
-        if let root = tree.processes.first?.pid {
+        if let root = tree.processes.first?.subject {
             visit = try EngineError.wrap("enter the tree's namespaces", task: root) { () throws(LinuxError) in
                 try Namespaces.Visit(root, flags)
             }
@@ -197,7 +200,8 @@ final class DumpCollector {
         try resolveEpolls()
         try resolveWatches()
         try collectPipes()
-        if let root = tree.processes.first?.pid { try network.collect(&contents, root: root) }
+        try checkDeathSignals()
+        if let root = tree.processes.first?.subject { try network.collect(&contents, root: root) }
     }
 
     /// What the kernel said of a task when it was first asked.
@@ -211,6 +215,11 @@ final class DumpCollector {
     }
 
     func inner(_ tid: Int32) -> Int32 { innerTids[tid] ?? tid }
+
+    /// The process that a task was asked about (``FrozenTree/Process/subject``).
+    func owner(of task: Int32) -> Int32 { owners[task] ?? task }
+
+    func subject(of process: Int32) -> Int32 { tree.processes.first { $0.pid == process }?.subject ?? process }
 
     private func collect(_ process: FrozenTree.Process) throws(EngineError) {
         let pid = process.pid
@@ -240,20 +249,23 @@ final class DumpCollector {
         record.limits = try EngineError.wrap("read the limits", task: pid) { () throws(LinuxError) in
             try Limits.all(of: pid)
         }.map { LimitValue(soft: $0.soft, hard: $0.hard) }
+        let subject = process.subject
         record.pendingSignals = try EngineError.wrap("read pending signals", task: pid) { () throws(LinuxError) in
-            try Ptrace.pendingSiginfo(pid, shared: true)
+            try Ptrace.pendingSiginfo(subject, shared: true)
         }
-        if let text = try? Files.text(of: "/proc/\(pid)/oom_score_adj"), let value = Int32(text.filter { $0 != "\n" }) {
+        if let text = try? Files.text(of: "/proc/\(subject)/oom_score_adj"),
+            let value = Int32(text.filter { $0 != "\n" })
+        {
             record.oomScoreAdjustment = value
         }
-        roots[pid] = try EngineError.wrap("read the root directory", task: pid) { () throws(LinuxError) in
-            try Files.link("/proc/\(pid)/root")
+        roots[subject] = try EngineError.wrap("read the root directory", task: pid) { () throws(LinuxError) in
+            try Files.link("/proc/\(subject)/root")
         }
 
-        let memory = try addressSpaces.find(pid) { newNumber() }
-        let table = try fileTables.find(pid) { newNumber() }
-        let system = try fileSystems.find(pid) { newNumber() }
-        let signals = try signalTables.find(pid) { newNumber() }
+        let memory = try addressSpaces.find(subject) { newNumber() }
+        let table = try fileTables.find(subject) { newNumber() }
+        let system = try fileSystems.find(subject) { newNumber() }
+        let signals = try signalTables.find(subject) { newNumber() }
         record.addressSpace = memory.number
         record.fileTable = table.number
         record.fileSystem = system.number
@@ -261,15 +273,15 @@ final class DumpCollector {
 
         // The mappings first: the scratch memory of the remote calls must not be among them.
         let mappings = try EngineError.wrap("read the mappings", task: pid) { () throws(LinuxError) in
-            try Procfs.mappings(pid)
+            try Procfs.mappings(subject)
         }
         var space = AddressSpaceRecord()
         if memory.isNew { space = try collectMemory(process, number: memory.number, mappings) }
-        if table.isNew { try collectDescriptors(of: pid, number: table.number) }
-        if system.isNew { try collectFileSystem(of: pid, umask: process.status.umask, number: system.number) }
+        if table.isNew { try collectDescriptors(of: subject, number: table.number) }
+        if system.isNew { try collectFileSystem(of: subject, umask: process.status.umask, number: system.number) }
         // Threads may have parted from their process; CLONE_FILES and CLONE_FS are what keeps them together.
         var own: [Int32: (table: UInt32, system: UInt32)] = [:]
-        for task in process.tasks where task != pid {
+        for task in process.tasks.dropFirst() {
             let ownTable = try fileTables.find(task) { newNumber() }
             let ownSystem = try fileSystems.find(task) { newNumber() }
             if ownTable.isNew { try collectDescriptors(of: task, number: ownTable.number) }

@@ -12,13 +12,17 @@ final class FrozenTree {
     struct Process {
         var pid: Int32
         var parent: Int32
-        /// Live tasks, the leader first; empty for a zombie.
+        /// Live tasks, the first one of the process in front unless it has ended; empty for a zombie.
         var tasks: [Int32]
         var status: TaskStatus
         var stat: TaskStat
         /// Stopped by job control: the signal that did it; 0 when running.
         var groupStopSignal: Int32
         var isZombie: Bool { tasks.isEmpty }
+        /// The task that is asked about what all have in common.
+        var subject: Int32 { tasks.first ?? pid }
+        /// Whether the first task has ended while others run; the kernel keeps it as a zombie until they end.
+        var leaderHasEnded: Bool { !isZombie && tasks.first != pid }
     }
 
     /// Parents before their children.
@@ -26,6 +30,8 @@ final class FrozenTree {
     private var seized: [Int32] = []
     private var seizedSet: Set<Int32> = []
     private var stopSignal: [Int32: Int32] = [:]
+    /// Processes whose first task has ended: nothing of their memory shows under their own number.
+    private var leaderless: Set<Int32> = []
     /// Signals that reached tasks during remote calls, to be sent again when they run.
     private var deferred: [(process: Int32, signal: Int32)] = []
     private let wakeups: UInt64
@@ -92,9 +98,10 @@ final class FrozenTree {
         // Only now: until all stood, one could still change what another shares with it, or take away its terminal.
         for position in processes.indices {
             let pid = processes[position].pid
+            let subject = processes[position].subject
             (processes[position].status, processes[position].stat) = try EngineError.wrap(
                 "look at the process", task: pid
-            ) { () throws(LinuxError) in (try Procfs.status(pid), try Procfs.stat(pid)) }
+            ) { () throws(LinuxError) in (try Procfs.status(subject), try Procfs.stat(pid)) }
             processes[position].parent = processes[position].stat.parent
         }
     }
@@ -173,11 +180,7 @@ final class FrozenTree {
     /// - Returns: `nil` when the process is gone.
     private func freeze(process pid: Int32, isRoot: Bool) throws(EngineError) -> Process? {
         guard let (status, stat) = try look(pid, isRoot: isRoot) else { return nil }
-        if status.state == "Z" || status.state == "X" {
-            if status.threads > 1 {
-                throw .refused(
-                    .unsupported(task: pid, object: "process \(pid)", "its first thread has ended while others run"))
-            }
+        if status.state == "Z" || status.state == "X", status.threads <= 1 {
             if isRoot {
                 throw .refused(.unsupported(task: pid, object: "process \(pid)", "the root of the tree has ended"))
             }
@@ -190,13 +193,9 @@ final class FrozenTree {
         }
         var tasks = try seizeAll(of: pid)
         tasks.sort { ($0 == pid ? 0 : 1, $0) < ($1 == pid ? 0 : 1, $1) }
-        guard tasks.first == pid else {
+        guard !tasks.isEmpty else {
             if isRoot { throw .derailed(task: pid, "it ended while it was being stopped") }
             guard let (status, stat) = try look(pid, isRoot: false) else { return nil }
-            guard status.state == "Z", tasks.isEmpty else {
-                throw .refused(
-                    .unsupported(task: pid, object: "process \(pid)", "its first thread has ended while others run"))
-            }
             return Process(pid: pid, parent: stat.parent, tasks: [], status: status, stat: stat, groupStopSignal: 0)
         }
         let stopped = tasks.compactMap { stopSignal[$0] }.first ?? 0
@@ -231,6 +230,7 @@ final class FrozenTree {
             if new.isEmpty { return tasks }
             var attached: [Int32] = []
             for task in new { if try attach(task, of: pid) { attached.append(task) } else { ended.insert(task) } }
+            if ended.contains(pid) { leaderless.insert(pid) }
             // A frozen process makes no tasks, and its own cannot answer yet.
             if freezer != nil { return attached }
             var failure: EngineError?
@@ -270,6 +270,7 @@ final class FrozenTree {
     /// - Returns: False when the task ended first.
     private func awaitStop(_ task: Int32, of pid: Int32) throws(EngineError) -> Bool {
         let deadline = Deadline(seconds: stopSeconds)
+        let pid = leaderless.contains(pid) ? task : pid
         // A task that does nothing but read the clock is in the vDSO most of the time; each look is a new throw.
         var looks = 0
         do {

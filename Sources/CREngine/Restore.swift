@@ -324,13 +324,15 @@ final class RestoreSession {
             guard let taskStub = tree.processes[task.tid] ?? tree.threads[task.tid] else { continue }
             tasks.append(RestoreTask(stub: taskStub, record: task, source: source, destination: destination))
         }
-        for index in tasks.indices { try tasks[index].setUp() }
+        let alive = tasks.indices.filter { tasks[$0].record.tid != record.pid || !record.leaderHasEnded }
+        for index in alive { try tasks[index].setUp() }
         try process.setActions()
         try process.queueSignals()
         try process.createTimers { tree.threads[$0] ?? stub }
         try process.setLimits()
         for index in tasks.indices { try tasks[index].queueSignals() }
-        try RestoreSeccomp(tasks.map { ($0.stub, $0.record) }, contents).install()
+        let filtered = alive.map { (tasks[$0].stub, tasks[$0].record) }
+        try RestoreSeccomp(filtered, contents, beside: record.leaderHasEnded ? stub : nil).install()
         let own = try StubRights(of: stub)
         for index in tasks.indices {
             try tasks[index].dropRights(from: own) { id, isGroup in tree.inside(id, record.pid, isGroup: isGroup) }
@@ -339,7 +341,7 @@ final class RestoreSession {
             try setDumpable(stub, space)
         }
         notes += try RestoreProcessState(stub: stub, state: record.state).deny()
-        for task in tasks { task.prepareRegisters() }
+        for index in alive { tasks[index].prepareRegisters() }
         notes += process.notes + tasks.flatMap(\.notes)
     }
 
@@ -357,29 +359,34 @@ final class RestoreSession {
         let sleeps = Dictionary(
             contents.tasks.filter { $0.process == record.pid && $0.state.sleepNanoseconds != 0 }.map { ($0.tid, $0) },
             uniquingKeysWith: { first, _ in first })
-        for thread in tree.threads.values where thread.process == record.pid {
+        let threads = tree.threads.values.filter { $0.process == record.pid }
+        let last = record.leaderHasEnded ? threads.first ?? stub : stub
+        for thread in threads where thread !== last {
             if let task = sleeps[thread.tid] { try RestoreSleep(stub: thread, record: task).begin() }
             try thread.remote.park()
         }
         try RestoreProcess(stub: stub, record: record, contents: ImageContents()).startTimers()
+        if record.leaderHasEnded { try tree.endLeader(stub, status: record.exitStatus) }
         // The code page goes with the call that it makes: the task is stopped before it would return there.
         let keepsVdso = keepsParkedVdso.contains(record.addressSpace)
         // With shared memory it is the last process that takes them away.
         if let others = sharers[record.addressSpace], others > 1 {
             sharers[record.addressSpace] = others - 1
         } else {
-            try stub.call(
+            try last.call(
                 .munmap,
                 [tree.area.start, keepsVdso ? RestoreStub.Area.pagesBytes : RestoreStub.Area.sizeBytes],
                 doing: "unmap the engine's pages")
         }
-        if let task = sleeps[record.pid] { try RestoreSleep(stub: stub, record: task).begin() }
-        try stub.remote.park()
+        if let task = sleeps[last.tid] { try RestoreSleep(stub: last, record: task).begin() }
+        try last.remote.park()
     }
 
     /// Lets the stopped processes fall back into their stop, and waits until they stand: nobody runs before.
     private func letStand(_ tree: RestoreTree, _ pids: Set<Int32>, _ contents: ImageContents) throws(EngineError) {
-        let tasks = contents.tasks.filter { pids.contains($0.process) }.map { tree.outer($0.tid) }
+        let ended = Set(contents.processes.filter(\.leaderHasEnded).map(\.pid))
+        let tasks = contents.tasks.filter { pids.contains($0.process) && !ended.contains($0.tid) }
+            .map { tree.outer($0.tid) }
         try EngineError.wrap("let the stopped processes stand") { () throws(LinuxError) in
             for task in tasks { try Ptrace.detach(task) }
             let deadline = Deadline(seconds: 10)

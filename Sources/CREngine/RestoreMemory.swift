@@ -172,7 +172,8 @@ struct RestoreMemory {
         for auxiliary in [whole, short, []] {
             for executable in [files.inodes[space.executable], nil] {
                 guard let errno = try setMarks(auxiliary, executable) else {
-                    if executable == nil, files.inodes[space.executable] != nil {
+                    // EBUSY: the present program is mapped, so it is not the engine's but one that fork(2) handed down.
+                    if executable == nil, files.inodes[space.executable] != nil, failure != .busy {
                         notes.append(
                             "/proc/\(stub.tid)/exe shows the engine's program: the kernel does not let it be set")
                     }

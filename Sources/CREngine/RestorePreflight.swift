@@ -98,7 +98,8 @@ struct RestorePreflight {
         shared("descriptor table", \.fileTable)
         shared("folders", \.fileSystem)
         if contents.tasks.contains(where: { ($0.fileTable | $0.fileSystem) != 0 }) { sharedByThreads() }
-        for task in contents.tasks {
+        let leaderless = Set(contents.processes.filter(\.leaderHasEnded).map(\.pid))
+        for task in contents.tasks where !leaderless.contains(task.tid) {
             guard let registers = Registers(words: task.registers), registers.is64Bit else {
                 refuse(.workloadUnsupported, task: task.tid, "it runs 32-bit code")
                 continue

@@ -15,10 +15,15 @@ struct RestoreSeccomp {
     let stubs: [RestoreStub]
     let states: [TaskStateValue]
     let filters: [UInt64: SeccompFilterRecord]
+    /// The first task, where it is about to end: it gets what is installed for all.
+    private let bystander: RestoreStub?
 
-    /// - Parameter tasks: Stubs and records of one process, the first task in front.
-    init(_ tasks: [(stub: RestoreStub, record: TaskRecord)], _ contents: ImageContents) {
+    /// - Parameter tasks: Stubs and records of the live tasks of one process.
+    init(
+        _ tasks: [(stub: RestoreStub, record: TaskRecord)], _ contents: ImageContents, beside: RestoreStub? = nil
+    ) {
         stubs = tasks.map(\.stub)
+        bystander = beside
         states = tasks.map(\.record.state)
         filters = Dictionary(
             contents.seccompFilters.map { (UInt64($0.number), $0) }, uniquingKeysWith: { first, _ in first })
@@ -27,7 +32,7 @@ struct RestoreSeccomp {
     /// - Precondition: The stubs still have CAP_SYS_ADMIN: a task without it may have been put under filters by one.
     func install() throws(EngineError) {
         guard states.contains(where: { $0.seccompMode != 0 }), let leader = stubs.first else { return }
-        for stub in stubs {
+        for stub in stubs + (bystander.map { [$0] } ?? []) {
             try EngineError.wrap("suspend seccomp, which takes CAP_SYS_ADMIN", task: stub.tid) {
                 () throws(LinuxError) in
                 try Ptrace.setOptions(stub.outer, RestoreTree.options.union(.suspendSeccomp))

@@ -90,6 +90,8 @@ extension ImageContents {
         var leaders: Set<Int32> = []
         var seen: Set<Int32> = []
         let live = Set(processes.filter { !$0.isZombie }.map(\.pid))
+        let leaderless = Set(processes.filter { !$0.isZombie && $0.leaderHasEnded }.map(\.pid))
+        var kept: Set<Int32> = []
         for task in tasks {
             func fail(_ why: String) -> ImageError { .inconsistent(record: "task \(task.tid)", why: why) }
             guard task.tid > 0, seen.insert(task.tid).inserted else { throw fail("its TID is used twice") }
@@ -99,9 +101,16 @@ extension ImageContents {
             } else {
                 guard leaders.contains(task.process) else { throw fail("it comes before its process's first task") }
                 guard !live.contains(task.tid) else { throw fail("its TID is also a process's") }
+                kept.insert(task.process)
             }
-            guard task.registers.count == 27 else { throw fail("it has \(task.registers.count) registers") }
-            guard task.xstate.count >= 512 else { throw fail("its extended state has \(task.xstate.count) bytes") }
+            if leaderless.contains(task.tid) {
+                guard task.registers.isEmpty, task.xstate.isEmpty else { throw fail("it has ended and has registers") }
+            } else {
+                guard task.registers.count == 27 else { throw fail("it has \(task.registers.count) registers") }
+                guard task.xstate.count >= 512 else {
+                    throw fail("its extended state has \(task.xstate.count) bytes")
+                }
+            }
             guard task.comm.count <= 15 else { throw fail("its name is longer than 15 bytes") }
             guard task.credentials.users.count == 4, task.credentials.groups.count == 4 else {
                 throw fail("it has not four user and four group IDs")
@@ -112,6 +121,15 @@ extension ImageContents {
         }
         for pid in live where !leaders.contains(pid) {
             throw .inconsistent(record: "process \(pid)", why: "its first task is missing")
+        }
+        for pid in leaderless where !kept.contains(pid) {
+            throw .inconsistent(record: "process \(pid)", why: "its first task has ended, and there is no other")
+        }
+        for task in tasks where task.parentDeathSignal != 0 {
+            guard let parent = processes.first(where: { $0.pid == task.process })?.parent, leaderless.contains(parent)
+            else { continue }
+            throw .inconsistent(
+                record: "task \(task.tid)", why: "the end of its parent's first task would signal it")
         }
     }
 

@@ -12,7 +12,9 @@ public struct ProcessRecord: ImageValue {
     public var exitSignal: Int32 = 17
     /// Whether it has ended and waits for its parent's wait4(2).
     public var isZombie = false
-    /// Of a zombie, in the form of wait4(2)'s status word.
+    /// Whether its first task has ended while others run; that task's record says whose it was and nothing else.
+    public var leaderHasEnded = false
+    /// Of a zombie or a first task that has ended, in the form of wait4(2)'s status word.
     public var exitStatus: Int32 = 0
     /// Of a zombie: whom it belongs to, for its parent's waitid(2).
     public var zombieUser: UInt32 = 0
@@ -63,6 +65,7 @@ public struct ProcessRecord: ImageValue {
         try fields.flag("sessionIsOutside", &sessionIsOutside)
         try fields.number("exitSignal", &exitSignal)
         try fields.flag("isZombie", &isZombie)
+        try fields.flag("leaderHasEnded", &leaderHasEnded)
         try fields.number("exitStatus", &exitStatus)
         try fields.number("zombieUser", &zombieUser)
         try fields.number("stopSignal", &stopSignal)
