@@ -14,6 +14,18 @@ enum ImageTables {
         return render(["kind", "name", "state", "detail"], rows, format)
     }
 
+    static func offers(_ offers: [ImageOffer], format: AnswerFormat) -> String {
+        let rows = offers.map { offer in
+            [
+                offer.kind.rawValue, offer.name, offer.version.isEmpty ? "-" : offer.version,
+                offer.problem == nil
+                    ? offer.bytes.map { "prepared, \($0 / 1_048_576) MiB" } ?? "can be fetched" : "not to be had",
+                offer.origin + (offer.problem.map { " (\($0))" } ?? ""),
+            ]
+        }
+        return render(["kind", "name", "version", "state", "origin"], rows, format)
+    }
+
     static func entries(_ entries: [ImageEntry], format: AnswerFormat) -> String {
         let rows = entries.map { entry in
             [

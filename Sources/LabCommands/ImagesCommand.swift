@@ -13,7 +13,7 @@ struct ImagesCommand: AsyncParsableCommand, Sendable {
         static let configuration = CommandConfiguration(
             abstract: "Fetches and builds what is missing. Exit status 69 when a recipe cannot be had.")
 
-        @Option(help: "Only this kernel recipe; may be repeated.")
+        @Option(help: "Only this kernel, or those that match a pattern such as 'debian-*'; may be repeated.")
         var kernel: [String] = []
 
         @Option(help: "Only this userland recipe; may be repeated.")
@@ -39,13 +39,26 @@ struct ImagesCommand: AsyncParsableCommand, Sendable {
     }
 
     struct List: AsyncParsableCommand, Sendable {
-        static let configuration = CommandConfiguration(abstract: "Lists what is in the cache.")
+        static let configuration = CommandConfiguration(
+            abstract: "Lists what scenarios can name: version, state and origin of each.",
+            discussion: "Looks up families of kernels (debian-6.12, debian-7.1, …) on the mirror, at most once a week.")
+
+        @Flag(help: "List what lies in the cache instead.")
+        var cache = false
+
+        @Flag(help: "Ask the mirror even where the last look is fresh.")
+        var refresh = false
 
         @OptionGroup var format: FormatOption
 
         func run() async throws {
             try await ExitStatus.guarding {
-                Terminal.answer(ImageTables.entries(try await ImageJob().library.list(), format: format.format))
+                let library = try ImageJob(refresh: refresh).library
+                if cache { return Terminal.answer(ImageTables.entries(await library.list(), format: format.format)) }
+                let (offers, failures) = await library.offers()
+                for error in failures.values { Terminal.complain(error) }
+                Terminal.answer(ImageTables.offers(offers, format: format.format))
+                guard failures.isEmpty else { throw ExitCode(ExitStatus.labFailed) }
             }
         }
     }

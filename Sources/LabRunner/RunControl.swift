@@ -23,12 +23,12 @@ public struct RunControl: Sendable {
             throw RunnerError.scenarioUnreadable(path: path.string, why: error.localizedDescription)
         }
         let recipes = try RecipeBook(folder: installation.recipes)
-        return try Scenario.parse(
-            text, file: path.string,
-            catalogue: Catalogue(
-                workloads: installation.workloadNames().map { WorkloadName($0) }, sets: installation.workloadSets(),
-                runtimes: [.native], kernels: recipes.kernels.keys.sorted(), userlands: recipes.userlands.keys.sorted())
-        )
+        var catalogue = Catalogue(
+            workloads: installation.workloadNames().map { WorkloadName($0) }, sets: installation.workloadSets(),
+            runtimes: [.native], kernels: recipes.kernels.keys.sorted(), userlands: recipes.userlands.keys.sorted())
+        catalogue.families = ImageLibrary.membersSeen(.fromEnvironment(recipes: installation.recipes), recipes)
+        catalogue.mayBeKernel = { recipes.mayBeMember($0) }
+        return try Scenario.parse(text, file: path.string, catalogue: catalogue)
     }
 
     /// The plan of a scenario as of today.

@@ -10,6 +10,11 @@ public struct Catalogue: Sendable {
     public var runtimes: [RuntimeName]?
     /// Kernel recipes; `nil` takes any name.
     public var kernels: [String]?
+    /// Members of kernel families by family, oldest series first, as last seen on the mirror; empty for a family that
+    /// nobody has looked up yet.
+    public var families: [String: [String]] = [:]
+    /// Whether a kernel that no recipe names may be a family's member; whether it is one, its host's preparation tells.
+    public var mayBeKernel: @Sendable (String) -> Bool = { _ in false }
     /// Userland recipes; `nil` takes any name.
     public var userlands: [String]?
 

@@ -115,6 +115,11 @@ struct AptArchive: Sendable {
     func paragraphs(matching pattern: NamePattern) async throws(ImagesError) -> [[String: String]] {
         let listed = try await cache(["pkgnames", pattern.prefix], purpose: "list packages")
         let names = listed.text.split(separator: "\n").map(String.init).filter(pattern.matches).sorted()
+        return try await paragraphs(named: names)
+    }
+
+    /// Index paragraphs of packages by name; those that the index does not hold are left out.
+    func paragraphs(named names: [String]) async throws(ImagesError) -> [[String: String]] {
         guard !names.isEmpty else { return [] }
         // Some of the names are only referred to by other packages; `show` then still prints those that exist.
         let shown = try await cache(["show", "--no-all-versions"] + names, purpose: "read package indexes")
@@ -131,14 +136,17 @@ struct AptArchive: Sendable {
         var known = try await digests.digests(of: records.map(path).filter { Files.exists($0) })
         let missing = records.filter { known[path($0).string] != $0.sha256 }
         if !missing.isEmpty {
-            // Versions may have been resolved long ago and the indexes be gone since.
-            if !Files.exists(configuration) { try await update(force: true) }
             for record in missing { try Files.removeTree(path(record)) }
-            let outcome = try await get(
-                ["download"] + missing.map { "\($0.name)=\($0.version)" }, in: packageFolder, seconds: 1800,
-                purpose: "fetch packages")
-            guard outcome.succeeded else {
-                throw .downloadFailed(packages: missing.map(\.name), mirror: mirrorNames, why: outcome.lastWords)
+            for record in missing { try await fetchFromPool(record) }
+            let indexed = missing.filter { $0.path == nil }.map { "\($0.name)=\($0.version)" }
+            if !indexed.isEmpty {
+                // Versions may have been resolved long ago and the indexes be gone since.
+                if !Files.exists(configuration) { try await update(force: true) }
+                let outcome = try await get(
+                    ["download"] + indexed, in: packageFolder, seconds: 1800, purpose: "fetch packages")
+                guard outcome.succeeded else {
+                    throw .downloadFailed(packages: missing.map(\.name), mirror: mirrorNames, why: outcome.lastWords)
+                }
             }
             known = try await digests.digests(of: records.map(path).filter { Files.exists($0) })
         }
@@ -149,6 +157,23 @@ struct AptArchive: Sendable {
             }
         }
         return records.map(path)
+    }
+
+    /// Fetches a package whose place in the archive is known, whether or not an index still names it; apt checks it
+    /// against its SHA-256. Does nothing for others.
+    private func fetchFromPool(_ record: PackageRecord) async throws(ImagesError) {
+        guard let place = record.path else { return }
+        if !Files.exists(configuration) { try prepareFolders() }
+        let archive = mirror.uri(for: record.suite ?? suites[0])
+        let outcome = try await tools.attempt(
+            .aptHelper,
+            [
+                "-c", configuration.string, "download-file", "\(archive)/\(place)", path(record).string,
+                "SHA256:\(record.sha256)",
+            ], seconds: 1800, purpose: "fetch packages")
+        guard outcome.succeeded else {
+            throw .downloadFailed(packages: [record.name], mirror: archive, why: outcome.lastWords)
+        }
     }
 
     private func path(_ record: PackageRecord) -> FilePath { packageFolder.appending(record.file) }

@@ -6,8 +6,12 @@ public struct PackageRecord: Sendable, Codable, Equatable, Hashable {
     public let sha256: String
     /// Name of the package file.
     let file: String
-    /// Size of the package file, bytes.
+    /// Size of the package file, bytes; 0 when unknown.
     let bytes: Int
+    /// Where the file lies in the archive, relative to it: there it stays for years after the index has dropped it.
+    var path: String?
+    /// The suite whose archive holds `path`.
+    var suite: String?
 
     /// Reads the lines that `apt-get --print-uris` writes: `'URI' FILE SIZE SHA256:DIGEST`.
     ///
@@ -32,5 +36,35 @@ public struct PackageRecord: Sendable, Codable, Equatable, Hashable {
     /// apt writes the colon of an epoch as `%3a` in file names.
     private static func unescaped(_ version: Substring) -> String {
         String(version).replacing("%3a", with: ":").replacing("%3A", with: ":")
+    }
+}
+
+extension PackageRecord {
+    /// Reads an index paragraph; `nil` when it lacks what fetching needs.
+    init?(paragraph: [String: String], suite: String) {
+        guard let name = paragraph["Package"], let version = paragraph["Version"],
+            let architecture = paragraph["Architecture"], let path = paragraph["Filename"], Self.isPool(path),
+            let digest = paragraph["SHA256"], digest.count == 64
+        else { return nil }
+        self.init(
+            name: name, version: version, sha256: digest,
+            file: "\(name)_\(version.replacing(":", with: "%3a"))_\(architecture).deb",
+            bytes: paragraph["Size"].flatMap { Int($0) } ?? 0, path: path, suite: suite)
+    }
+
+    /// A package file named by its path in the archive: `pool/main/l/linux/NAME_VERSION_ARCHITECTURE.deb`.
+    init?(pinned path: String, sha256: String, suite: String) {
+        let file = path.split(separator: "/").last.map(String.init) ?? ""
+        let parts = file.split(separator: "_")
+        guard Self.isPool(path), file.hasSuffix(".deb"), parts.count == 3, sha256.count == 64,
+            sha256.allSatisfy(\.isHexDigit)
+        else { return nil }
+        self.init(
+            name: String(parts[0]), version: String(parts[1]), sha256: sha256.lowercased(), file: file, bytes: 0,
+            path: path, suite: suite)
+    }
+
+    private static func isPool(_ path: String) -> Bool {
+        path.hasPrefix("pool/") && !path.split(separator: "/").contains("..") && !path.contains { $0.isWhitespace }
     }
 }

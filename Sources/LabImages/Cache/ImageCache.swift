@@ -76,6 +76,16 @@ struct ImageCache: Sendable {
         try write(resolution, to: resolutions.appending("\(kind.rawValue)-\(name).json"))
     }
 
+    func familyIndex(_ name: String) -> FamilyIndex? { Self.familyIndex(name, in: folder) }
+
+    static func familyIndex(_ name: String, in cache: FilePath) -> FamilyIndex? {
+        read(cache.appending("resolutions").appending("family-\(name).json"))
+    }
+
+    func keep(_ index: FamilyIndex, of name: String) throws(ImagesError) {
+        try write(index, to: resolutions.appending("family-\(name).json"))
+    }
+
     /// Makes an entry the one that a recipe stands for.
     func refer(_ kind: ImageKind, _ name: String, to entry: Entry) throws(ImagesError) {
         let path = references.appending("\(kind.rawValue)-\(name).json")
@@ -83,7 +93,15 @@ struct ImageCache: Sendable {
         if read(path) != reference { try write(reference, to: path) }
     }
 
-    private func read<Value: Decodable>(_ path: FilePath) -> Value? {
+    /// Name of the entry that a recipe stands for; `nil` when none was built.
+    func reference(_ kind: ImageKind, _ name: String) -> String? {
+        let reference: Reference? = read(references.appending("\(kind.rawValue)-\(name).json"))
+        return reference?.entry
+    }
+
+    private func read<Value: Decodable>(_ path: FilePath) -> Value? { Self.read(path) }
+
+    private static func read<Value: Decodable>(_ path: FilePath) -> Value? {
         (try? Files.text(path)).flatMap { try? JSONCoder.decode(Value.self, from: $0) }
     }
 

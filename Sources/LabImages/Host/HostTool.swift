@@ -2,6 +2,7 @@
 enum HostTool: String, Sendable, CaseIterable {
     case aptCache = "apt-cache"
     case aptGet = "apt-get"
+    case aptHelper = "apt-helper"
     case changeMode = "chmod"
     case copy = "cp"
     case debugfs
@@ -19,7 +20,7 @@ enum HostTool: String, Sendable, CaseIterable {
 
     var package: String {
         switch self {
-        case .aptCache, .aptGet: "apt"
+        case .aptCache, .aptGet, .aptHelper: "apt"
         case .changeMode, .copy, .sha256sum: "coreutils"
         case .dpkgDeb: "dpkg"
         case .gzip: "gzip"

@@ -4,8 +4,8 @@ import SystemPackage
 
 /// Runs programs of the lab machine: finds them, gives them a deadline, and turns a failure into a typed error.
 struct ToolRunner: Sendable {
-    /// An ordinary user's PATH lacks the `sbin` folders, where `mkfs.ext4` and `ldconfig` are.
-    private static let extraFolders = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+    /// An ordinary user's PATH lacks the `sbin` folders, where `mkfs.ext4` and `ldconfig` are, and `apt-helper`'s.
+    private static let extraFolders = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/lib/apt"]
 
     /// Enough for the list of every package of a suite with its fields.
     private static let outputLimit = 96 << 20

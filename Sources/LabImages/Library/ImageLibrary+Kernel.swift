@@ -25,6 +25,14 @@ extension ImageLibrary {
                 let files = try await self.archive(suites).fetch(packages)
                 return try await self.buildKernel(name, wish, packages: files, in: folder)
             }
+        case .member(let family, let choice):
+            plan.suites = family.suites
+            entry = try await self.entry(plan) { () async throws(ImagesError) in
+                try await self.resolve(choice, of: family, named: name)
+            } build: { (folder, packages) async throws(ImagesError) in
+                let files = try await self.archive([packages.first?.suite ?? family.suites[0]]).fetch(packages)
+                return try await self.buildKernel(name, wish, packages: files, in: folder)
+            }
         case .files(let bzImage, let modules, let config):
             plan.inputs = try await ownInputs(bzImage, modules, config)
             entry = try await self.entry(plan) { () async throws(ImagesError) in

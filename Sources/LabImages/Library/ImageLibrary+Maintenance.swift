@@ -43,7 +43,7 @@ extension ImageLibrary {
         try cache.dropReferences { kind, name in
             switch kind {
             case .qemu: false
-            case .kernel, .initramfs: recipes.kernels[name] == nil
+            case .kernel, .initramfs: recipes.kernels[name] == nil && !recipes.mayBeMember(name)
             case .userland: recipes.userlands[name] == nil
             }
         }

@@ -21,7 +21,7 @@ public actor ImageLibrary {
     var useLock: CacheLock?
     var foundQEMU: QEMUInstallation?
     /// Plans resolved anew by this library, so that `refresh` resolves each once and not at every use.
-    private var refreshed: Set<String> = []
+    var refreshed: Set<String> = []
 
     /// Opens the cache and reads the recipes.
     ///
@@ -45,7 +45,7 @@ public actor ImageLibrary {
     /// Prepares QEMU, kernels and userlands; one that is not to be had does not stop the others.
     ///
     /// - Parameters:
-    ///   - kernels: Names; `nil` means all recipes.
+    ///   - kernels: Names and patterns; `nil` means all recipes, but no family: that would be a dozen kernels.
     ///   - userlands: Names; `nil` means all recipes.
     ///   - workloads: The folder copied into every userland; `nil` for none.
     /// - Returns: One result for each recipe, QEMU first.
@@ -55,7 +55,15 @@ public actor ImageLibrary {
         var results = [
             await attempt(.qemu, "qemu") { () async throws(ImagesError) in try await self.qemu().buildID }
         ]
-        for name in kernels ?? known.kernels {
+        let names: [String]
+        do {
+            names = try await self.kernels(matching: kernels ?? known.kernels)
+        } catch {
+            names = []
+            results.append(
+                Preparation(kind: .kernel, name: kernels?.joined(separator: " ") ?? "", result: .failure(error)))
+        }
+        for name in names {
             results.append(
                 await attempt(.kernel, name) { () async throws(ImagesError) in
                     try await self.kernel(named: name).key

@@ -5,6 +5,8 @@ public struct KernelRecipe: Sendable, Equatable {
         /// The newest package of `suites` whose name matches `package` (`*` stands for anything) and, where given,
         /// whose version matches `version`.
         case packages(suites: [String], package: String, version: String?)
+        /// One point release of a family.
+        case member(of: KernelFamily, KernelChoice)
         /// A kernel of the user. `modules` is the folder of one release (it holds `kernel/`), or `nil` when all that
         /// the guest needs is built in. Paths are absolute.
         case files(bzImage: String, modules: String?, config: String?)

@@ -6,6 +6,8 @@ public import SystemPackage
 public struct RecipeBook: Sendable {
     /// Kernel recipes or what is wrong with them, by name.
     public let kernels: [String: Result<KernelRecipe, ImagesError>]
+    /// Kernel families or what is wrong with them, by name.
+    public let families: [String: Result<KernelFamily, ImagesError>]
     /// Userland recipes or what is wrong with them, by name.
     public let userlands: [String: Result<UserlandRecipe, ImagesError>]
     /// The QEMU recipe or what is wrong with it.
@@ -20,7 +22,10 @@ public struct RecipeBook: Sendable {
             throw .inputUnreadable(path: folder.string, why: "there is no such folder of recipes")
         }
         kernels = Self.read(folder.appending("kernels")) { (text, path) throws(ImagesError) in
-            try KernelRecipe(text: text, path: path)
+            KernelFamily.describes(text, file: path.string) ? nil : try KernelRecipe(text: text, path: path)
+        }
+        families = Self.read(folder.appending("kernels")) { (text, path) throws(ImagesError) in
+            KernelFamily.describes(text, file: path.string) ? try KernelFamily(text: text, path: path) : nil
         }
         userlands = Self.read(folder.appending("userlands")) { (text, path) throws(ImagesError) in
             try UserlandRecipe(text: text, path: path)
@@ -35,14 +40,27 @@ public struct RecipeBook: Sendable {
         }
     }
 
-    /// A kernel recipe by name.
+    /// A kernel recipe by name; a file of that name wins over a family's member.
     ///
     /// - Throws: What is wrong with it, or `ImagesError.recipeUnknown`.
     public func kernel(named name: String) throws(ImagesError) -> KernelRecipe {
-        guard let recipe = kernels[name] else {
-            throw .recipeUnknown(kind: .kernel, name: name, known: kernels.keys.sorted())
+        if let recipe = kernels[name] { return try recipe.get() }
+        guard let (family, choice) = member(named: name) else {
+            throw .recipeUnknown(
+                kind: .kernel, name: name, known: kernels.keys.sorted() + families.keys.sorted().map { "\($0)-*" })
         }
-        return try recipe.get()
+        return KernelRecipe(
+            name: name, source: .member(of: family, choice), modules: family.modules, file: family.file)
+    }
+
+    /// Whether a name is one that a family of kernels may offer; whether it does, its suites tell.
+    public func mayBeMember(_ name: String) -> Bool { member(named: name) != nil }
+
+    private func member(named name: String) -> (KernelFamily, KernelChoice)? {
+        for case .success(let family) in families.values {
+            if let choice = family.choice(of: name) { return (family, choice) }
+        }
+        return nil
     }
 
     /// A userland recipe by name.
@@ -56,13 +74,17 @@ public struct RecipeBook: Sendable {
     }
 
     private static func read<Recipe>(
-        _ folder: FilePath, _ parse: (String, FilePath) throws(ImagesError) -> Recipe
+        _ folder: FilePath, _ parse: (String, FilePath) throws(ImagesError) -> Recipe?
     ) -> [String: Result<Recipe, ImagesError>] {
         var found: [String: Result<Recipe, ImagesError>] = [:]
         for name in Files.names(in: folder) where name.hasSuffix(".yaml") {
             let path = folder.appending(name)
-            found[String(name.dropLast(5))] = Result { () throws(ImagesError) in
-                try parse(try Files.text(path), path)
+            do throws(ImagesError) {
+                if let recipe = try parse(try Files.text(path), path) {
+                    found[String(name.dropLast(5))] = .success(recipe)
+                }
+            } catch {
+                found[String(name.dropLast(5))] = .failure(error)
             }
         }
         return found

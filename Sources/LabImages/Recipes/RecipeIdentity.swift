@@ -9,6 +9,8 @@ extension KernelRecipe {
         switch source {
         case .packages(let suites, let package, let version):
             return ["packages", suites.joined(separator: " "), package, version ?? "*"] + modules
+        case .member(let family, let choice):
+            return ["member", family.digest, "\(choice)"] + modules
         case .files(let bzImage, let folder, let config):
             return ["files", bzImage, folder ?? "-", config ?? "-"] + modules
         }

@@ -31,6 +31,35 @@ extension KernelRecipe {
     }
 }
 
+extension KernelFamily {
+    /// Whether a recipe in the folder of kernels stands for a family.
+    static func describes(_ text: String, file: String) -> Bool {
+        (try? RecipeReader(text: text, file: file))?.has("each") ?? false
+    }
+
+    /// Reads a family's recipe. The file's name is the first part of its members' names.
+    init(text: String, path: FilePath) throws(ImagesError) {
+        let reader = try RecipeReader(text: text, file: path.string)
+        try reader.allow(["summary", "each", "suite", "suites", "package", "also-first", "pins", "modules"])
+        name = path.stem ?? path.string
+        file = path.string
+        guard try reader.text("each") == "series" else {
+            throw .recipeInvalid(file: file, line: reader.line(of: "each"), reason: "each must be series")
+        }
+        suites = try reader.suites()
+        package = try reader.requiredText("package")
+        alsoFirst = try reader.texts("also-first") ?? []
+        pins = try reader.textTable("pins") ?? [:]
+        for (place, digest) in pins.sorted(by: { $0.key < $1.key })
+        where PackageRecord(pinned: place, sha256: digest, suite: suites[0]) == nil {
+            throw .recipeInvalid(
+                file: file, line: reader.line(of: "pins"),
+                reason: "\(place) must be a package's path from pool/ on, with its SHA-256")
+        }
+        if let wish = try reader.mapping("modules") { modules = try ModuleWish(reader: wish) } else { modules = nil }
+    }
+}
+
 extension ModuleWish {
     init(reader: RecipeReader) throws(ImagesError) {
         try reader.allow(["boot", "extra"])

@@ -6,6 +6,11 @@ extension ScenarioReader {
         var kernels: [String: OwnKernel] = [:]
         for entry in try node.entries("kernels") {
             try own(entry, key: "kernels", kind: "kernel recipe", recipes: catalogue.kernels)
+            if catalogue.mayBeKernel(entry.key) {
+                throw .invalidValue(
+                    entry.place, key: "kernels", value: entry.key,
+                    expected: "another name than a kernel family's members")
+            }
             let kernel = try Fields(entry.value, of: ScenarioKeys.kernel, name: entry.key)
             kernels[entry.key] = OwnKernel(
                 bzImage: try kernel.required("bzImage").string("bzImage"),
@@ -48,7 +53,10 @@ extension ScenarioReader {
             defaults: try fields["defaults"].map { node throws(ScenarioError) in
                 try Fields(node, of: ScenarioKeys.defaults, name: "defaults")
             },
-            kernels: catalogue.kernels.map { Set($0).union(kernels).sorted() },
+            kernels: catalogue.kernels.map {
+                Set($0).union(kernels).union(catalogue.families.values.joined()).sorted()
+            },
+            mayBeKernel: catalogue.mayBeKernel,
             userlands: catalogue.userlands.map { Set($0).union(userlands).sorted() })
         let node = try fields.required("hosts")
         let entries = try node.entries("hosts")
@@ -63,6 +71,7 @@ extension ScenarioReader {
 private struct HostReader {
     let defaults: Fields?
     let kernels: [String]?
+    let mayBeKernel: (String) -> Bool
     let userlands: [String]?
 
     func host(_ entry: YAMLNode.Entry) throws(ScenarioError) -> HostSpec {
@@ -80,12 +89,17 @@ private struct HostReader {
         }
         var host = HostSpec(
             name: HostName(entry.key), cpu: try cpu(required("cpu")),
-            kernel: try recipe(required("kernel"), kind: "kernel", known: kernels))
+            kernel: try kernel(required("kernel")))
         if let node = value("userland") { host.userland = try recipe(node, kind: "userland", known: userlands) }
         if let node = value("memory") { host.memoryMebibytes = try node.integer("memory", 128...65_536) }
         if let node = value("machine") { host.machine = try machine(node) }
         if let node = value("kernel-arguments") { host.kernelArguments = try arguments(node) }
         return host
+    }
+
+    private func kernel(_ node: YAMLNode) throws(ScenarioError) -> String {
+        let name = try node.name("kernel")
+        return mayBeKernel(name) ? name : try recipe(node, kind: "kernel", known: kernels)
     }
 
     private func recipe(_ node: YAMLNode, kind: String, known: [String]?) throws(ScenarioError) -> String {
