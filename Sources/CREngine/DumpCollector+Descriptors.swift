@@ -52,7 +52,10 @@ extension DumpCollector {
         record.number = newNumber()
         record.flags = info.flags & ~0o2000000
         record.offset = info.position
-        if status.kind == .socket, link.hasPrefix("socket:"), info.flags & 0o10000000 == 0 {
+        if let name = declaredName(link) {
+            record.kind = .external
+            record.externalName = name
+        } else if status.kind == .socket, link.hasPrefix("socket:"), info.flags & 0o10000000 == 0 {
             let copy = try EngineError.wrap("fetch \(object)", task: process) { () throws(LinuxError) in
                 try Pidfd.descriptor(pidfd, fd)
             }
@@ -106,7 +109,10 @@ extension DumpCollector {
                 status.specialDevice >> 32 == 1 && Self.statelessDevices.contains(status.specialDevice & 0xffff_ffff)
                     || Self.isConsole(status.specialDevice)
             else {
-                throw refuse(process, object, "this device is not carried")
+                throw refuse(
+                    process, object,
+                    "this device is not carried; where another may stand for it, declare it: "
+                        + "--external 'file[\(link)]:NAME'")
             }
             record.kind = .inode
             record.inode = try inode(
@@ -219,7 +225,7 @@ extension DumpCollector {
             }
             if let timer {
                 record.timer.ticks = timer.ticks
-                record.timer.valueNanoseconds = timer.valueNanoseconds
+                record.timer.valueNanoseconds = Self.untilNext(timer)
             }
         }
         // TFD_TIMER_ABSTIME on CLOCK_REALTIME or CLOCK_REALTIME_ALARM: it waits for a time of day, not for a while.
@@ -228,6 +234,12 @@ extension DumpCollector {
         {
             record.timer.absoluteNanoseconds = MonotonicClock.nanoseconds(of: 0) &+ record.timer.valueNanoseconds
         }
+    }
+
+    /// When a repeating timerfd expires next: one that has expired again while it was looked at shows no time left, which
+    /// would turn it off. One that is off has no expirations that nobody has read.
+    static func untilNext(_ timer: DescriptorInfo.TimerSetting) -> UInt64 {
+        timer.valueNanoseconds == 0 && timer.ticks > 0 ? timer.intervalNanoseconds : timer.valueNanoseconds
     }
 
     /// The kernel takes no events from outside: what waits to be read would be lost.

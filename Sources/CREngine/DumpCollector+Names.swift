@@ -89,7 +89,12 @@ extension DumpCollector {
         var record = OpenFileRecord()
         record.number = newNumber()
         record.flags = 0o10200000  // O_PATH | O_DIRECTORY
-        if try !classifyHandle(&record, process: process, link: link, path: openAt, status: status, object: object) {
+        if let name = declaredName(link) {
+            record.kind = .external
+            record.externalName = name
+        } else if try !classifyHandle(
+            &record, process: process, link: link, path: openAt, status: status, object: object)
+        {
             record.kind = .inode
             record.inode = try inode(
                 process: process, link: link, status, openAt: openAt, object: object, written: false)

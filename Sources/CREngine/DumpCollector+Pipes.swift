@@ -63,9 +63,11 @@ extension DumpCollector {
         // A FIFO that was opened for reading only and never had a writer reports nothing; it has a name, so that whoever
         // comes later finds it.
         if !isAlone, !ends.isNamed {
+            let inode = ((try? Procfs.descriptorLink(process, fd)) ?? "pipe:[INODE]").dropFirst(5)
             throw refuse(
                 process, "fd \(fd): pipe",
-                "its other end is \(ends.writer == nil ? "written" : "read") outside the tree")
+                "its other end is \(ends.writer == nil ? "written" : "read") outside the tree; declare it: "
+                    + "--external 'pipe\(inode):NAME'")
         }
     }
 }

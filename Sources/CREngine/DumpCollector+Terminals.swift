@@ -267,6 +267,7 @@ extension DumpCollector {
     private func controlProcesses() throws(EngineError) {
         let leaders = Set(tree.processes.map(\.pid))
         var numbers: [Int32: UInt32] = [:]
+        var consoles: [Int32: (file: UInt32, foreground: Int32)] = [:]
         for process in tree.processes where process.stat.terminal != 0 && !process.isZombie {
             let device = process.stat.terminal
             let name =
@@ -285,6 +286,8 @@ extension DumpCollector {
                         process.pid, "controlling terminal \(name)", "the leader of its session is outside of the tree")
                 }
                 numbers[inner(process.pid)] = terminal.number
+            } else if leaders.contains(process.stat.session), let console = console(device) {
+                consoles[inner(process.pid)] = (console, inner(process.stat.foregroundGroup))
             } else if leaders.contains(process.stat.session) {
                 throw refuse(
                     process.pid, "controlling terminal \(name)",
@@ -294,6 +297,18 @@ extension DumpCollector {
         }
         for index in contents.processes.indices {
             contents.processes[index].terminal = numbers[contents.processes[index].pid] ?? 0
+            guard let console = consoles[contents.processes[index].pid] else { continue }
+            contents.processes[index].consoleFile = console.file
+            contents.processes[index].consoleForeground = console.foreground
         }
+    }
+
+    /// An open file of the virtual terminal with this number: through it a restored session takes the terminal again.
+    private func console(_ device: Int32) -> UInt32? {
+        guard device >> 8 & 0xfff == 4 else { return nil }
+        let nodes = Set(
+            contents.inodes.filter { $0.kind == .device && $0.device == 4 << 32 | UInt64(Self.minor(device)) }
+                .map(\.number))
+        return contents.openFiles.first { $0.kind == .inode && nodes.contains($0.inode) }?.number
     }
 }

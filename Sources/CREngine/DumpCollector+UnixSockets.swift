@@ -181,7 +181,7 @@ extension DumpCollector {
         guard let peer = shown.peer else { return }
         if peer != 0 {
             guard let known = sockets[UInt64(peer)] else {
-                throw refuse(socket.process, socket.object, "its other end, socket:[\(peer)], is outside the tree")
+                return try connectOutside(&record, socket, own: shown.inode, peer: peer)
             }
             record.peer = known.number
             return
@@ -193,6 +193,10 @@ extension DumpCollector {
             }
             return
         }
-        record.peerName = Array(((try? SocketCalls.peerAddress(socket.copy)) ?? [])?.dropFirst(2) ?? [])
+        record.peerName = peerName(socket)
+    }
+
+    func peerName(_ socket: KnownSocket) -> [UInt8] {
+        Array(((try? SocketCalls.peerAddress(socket.copy)) ?? [])?.dropFirst(2) ?? [])
     }
 }

@@ -87,7 +87,7 @@ final class DumpCollector {
     var inlineSum: UInt64 = 0
     private var visit: Namespaces.Visit?
     var cgroupBook = CgroupBook()
-    /// What `--external` declared: `mnt[/dev]` to its name.
+    /// What `--external` declared: `mnt[/dev]`, `file[/dev/ttyS0]`, `unix[/run/systemd/notify]` to its name.
     var externals: [String: String] = [:]
     /// Outer TID to the TID in the workload's PID namespace.
     var innerTids: [Int32: Int32] = [:]
@@ -321,7 +321,8 @@ final class DumpCollector {
             try checkText(path, pid)
         }
         func needsFile(_ path: String) -> Bool {
-            path.hasSuffix(" (deleted)") || path.hasPrefix("/proc/") && path.dropFirst(6).first?.isNumber == true
+            path.hasSuffix(" (deleted)") || declaredName(path) != nil
+                || path.hasPrefix("/proc/") && path.dropFirst(6).first?.isNumber == true
         }
         if needsFile(record.root) {
             record.rootFile = try folderFile(

@@ -119,6 +119,7 @@ final class RestoreSession {
         defer { namespaces.leave() }
         let tree = try RestoreTree(contents, wakeups: options.wakeups, newPidNamespace: options.newPidNamespace)
         do throws(EngineError) {
+            try files.openExternals(options.externals)
             let root = try tree.createRoot(plan)
             try RestoreTime.enter(root, contents.header)
             try namespaces.begin(root)

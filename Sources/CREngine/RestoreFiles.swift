@@ -85,7 +85,7 @@ final class RestoreFiles {
     }
 
     /// Moves a descriptor to the number that it has in the workload, where that is free for it.
-    private func settle(_ fd: Int32, _ file: OpenFileRecord) throws(LinuxError) -> Int32? {
+    func settle(_ fd: Int32, _ file: OpenFileRecord) throws(LinuxError) -> Int32? {
         guard let home = homes[file.number] else { return nil }
         let settled = Int32(try RestoreCalls.control(fd, 1030, UInt64(home), describe(file)))  // F_DUPFD_CLOEXEC
         guard settled == home else {
@@ -118,7 +118,7 @@ final class RestoreFiles {
                 if let fd = sockets.descriptors[file.socket] { openFiles[file.number] = fd }
                 continue
             }
-            if file.kind.namesTask { continue }
+            if file.kind.namesTask || file.kind == .external { continue }
             let fd = try EngineError.wrap("open \(describe(file))") { () throws(LinuxError) in
                 let fd = try open(file)
                 if let settled = try settle(fd, file) { return settled }
@@ -130,6 +130,7 @@ final class RestoreFiles {
             mine.removeAll { $0 == fd }
             Files.close(fd)
         }
+        for process in contents.processes { terminals.consoles[process.consoleFile] = openFiles[process.consoleFile] }
         notes += terminals.notes
         // Only now: a pipe that has lost one side must not lose it before its content is in it.
         for (_, ends) in pipeEnds {
@@ -281,7 +282,7 @@ final class RestoreFiles {
     // MARK: Open files
 
     /// Access mode and what open(2) must be told: O_DIRECTORY, O_PATH, O_SYNC, O_DSYNC, O_NOFOLLOW, O_LARGEFILE.
-    private static let openOnly: UInt32 = 0o3 | 0o200000 | 0o10000000 | 0o4010000 | 0o400000 | 0o100000
+    static let openOnly: UInt32 = 0o3 | 0o200000 | 0o10000000 | 0o4010000 | 0o400000 | 0o100000
     /// What F_SETFL can change: O_APPEND, O_NONBLOCK, O_ASYNC, O_DIRECT, O_NOATIME.
     private static let settable: UInt32 = 0o2000 | 0o4000 | 0o20000 | 0o40000 | 0o1000000
 
@@ -301,7 +302,8 @@ final class RestoreFiles {
         case .signalfd: fd = try RestoreCalls.signalfd(mask: file.signalMask)
         case .timerfd: fd = try RestoreCalls.timerfd(clock: file.timer.clock)
         case .inotify: fd = try Files.inotify()
-        case .socket, .pidfd, .taskFile, .namespace: throw .call("open", object: describe(file), .badDescriptor)
+        case .socket, .pidfd, .taskFile, .namespace, .external:
+            throw .call("open", object: describe(file), .badDescriptor)
         case .terminalMaster, .terminalSlave: fd = try terminals.open(file)
         }
         try setFlags(file, fd)

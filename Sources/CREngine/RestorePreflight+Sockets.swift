@@ -16,6 +16,26 @@ extension RestorePreflight {
         }
     }
 
+    /// What comes from outside has to be named, and must be here.
+    mutating func externals() {
+        let files = contents.openFiles.filter { $0.kind == .external }.map(\.externalName)
+        for name in Set(files).sorted() {
+            guard let value = options.externals[name] else {
+                refuse(Externals.missing(name))
+                continue
+            }
+            if value.hasPrefix("/"), (try? Files.status(of: value)) == nil {
+                refuse(.filesystemMissing, object: name, "\(value), which is to stand for it, is not here", [value])
+            }
+        }
+        for socket in contents.unixSockets where socket.isPeerOutside {
+            let name = socket.externalName.isEmpty ? socket.peerNameText : socket.externalName
+            if !Externals.isWellFormed(options.externals[name] ?? socket.peerNameText) {
+                refuse(Externals.missing(name))
+            }
+        }
+    }
+
     /// A name that somebody serves is not taken away.
     func socketNames() throws(EngineError) {
         let paths = contents.unixSockets.map(\.path).filter { !$0.isEmpty }

@@ -26,6 +26,7 @@ struct RestorePreflight {
         kernel()
         hugePages()
         guardPages()
+        externals()
         if RestoreNamespaces.rootRecord(contents, .mount) == nil { files() }
         try settle()
         if RestoreNamespaces.rootRecord(contents, .mount) == nil { try socketNames() }
@@ -76,6 +77,8 @@ struct RestorePreflight {
         refusals.append(
             Refusal(reason: reason.rawValue, task: task, object: object, message: message, differences: differences))
     }
+
+    mutating func refuse(_ refusal: Refusal) { refusals.append(refusal) }
 
     /// What no restore on any host could build; `nil` for a tree that can be built.
     static func unrestorable(_ contents: ImageContents) -> Refusal? {

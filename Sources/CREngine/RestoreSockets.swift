@@ -9,6 +9,8 @@ final class RestoreSockets {
     /// Number of a ``SocketRecord`` to the engine's descriptor, which lies above every number that the workload uses.
     var descriptors: [UInt32: Int32] = [:]
     private(set) var notes: [String] = []
+    /// Peers outside the tree, by the number of the ``SocketRecord`` to connect.
+    var outside: [UInt32: Externals.Peer] = [:]
     private var unix: RestoreUnixSockets?
     let contents: ImageContents
     let records: [UInt32: SocketRecord]
@@ -49,6 +51,7 @@ final class RestoreSockets {
         guard !contents.unixSockets.isEmpty else { return [] }
         let unix = try RestoreUnixSockets(contents, root: root, tree: tree, firstNumber: firstNumber)
         self.unix = unix
+        unix.outside = outside
         let fetched = try unix.build()
         descriptors.merge(unix.descriptors) { _, new in new }
         return fetched

@@ -6,6 +6,8 @@ final class RestoreTerminals {
     /// Number of a ``TerminalRecord`` to a slave of the engine's own, which sessions need to get their terminal.
     private(set) var slaves: [UInt32: Int32] = [:]
     private(set) var notes: [String] = []
+    /// Open files of virtual terminals that control sessions, by the number of the ``OpenFileRecord``.
+    var consoles: [UInt32: Int32] = [:]
     private var masters: [UInt32: Int32] = [:]
     private let contents: ImageContents
     private let records: [UInt32: TerminalRecord]
@@ -148,7 +150,7 @@ final class RestoreTerminals {
 
     /// Makes a new session's leader take its terminal, which its later children inherit.
     func control(_ stub: RestoreStub, _ record: ProcessRecord) throws(EngineError) {
-        guard record.terminal != 0, let slave = slaves[record.terminal] else { return }
+        guard let slave = slaves[record.terminal] ?? consoles[record.consoleFile] else { return }
         try stub.call(
             .ioctl, [UInt64(slave), Terminals.Action.control.rawValue, 0], doing: "take its controlling terminal")
     }
@@ -167,6 +169,17 @@ final class RestoreTerminals {
             else { continue }
             // Without effect (ENOTTY) in one that never had it.
             _ = try stub.attempt(.ioctl, [UInt64(slave), Terminals.Action.giveUp.rawValue, 0])
+        }
+        for process in contents.processes
+        where process.session == process.pid && process.consoleFile != 0 && process.consoleForeground > 0 {
+            guard let stub = tree.processes[process.pid], let console = consoles[process.consoleFile] else { continue }
+            let group = try stub.put(words: [UInt64(process.consoleForeground)])
+            if let errno = try stub.attempt(
+                .ioctl, [UInt64(console), Terminals.Number.setForeground.rawValue, group])
+            {
+                notes.append(
+                    "process group \(process.consoleForeground) could not be put into the foreground: \(errno)")
+            }
         }
         for (pid, terminal) in leaders {
             guard let stub = tree.processes[pid], let slave = slaves[terminal], let record = records[terminal],

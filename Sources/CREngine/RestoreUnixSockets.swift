@@ -21,6 +21,8 @@ final class RestoreUnixSockets {
     /// Datagram sockets that connect only when their queue is full again.
     var lateConnections: [UInt32] = []
     var notes: [String] = []
+    /// Where to connect sockets whose peers are outside the tree.
+    var outside: [UInt32: Externals.Peer] = [:]
     private var nextNumber: Int32
     private var temporary: [Int32] = []
 
@@ -47,8 +49,12 @@ final class RestoreUnixSockets {
     ///
     /// - Returns: All descriptors that the engine now has.
     func build() throws(EngineError) -> [Int32] {
+        for (number, peer) in outside {
+            if case .descriptor(let fd) = peer { descriptors[number] = fd }
+        }
         try connectStreams()
         try connectDatagrams()
+        for record in contents.unixSockets where record.isPeerOutside { try connectOutside(record) }
         for (key, record) in records {
             if names.places[key] != nil { try names.setOwner(key, record, describe(key)) }
         }
@@ -87,7 +93,7 @@ final class RestoreUnixSockets {
     }
 
     /// Makes the socket of a record and binds it to its name.
-    private func make(_ number: UInt32) throws(EngineError) -> Int32 {
+    func make(_ number: UInt32) throws(EngineError) -> Int32 {
         if let fd = descriptors[number] { return fd }
         let fd = try socket(type: types[number] ?? 1)
         descriptors[number] = fd
@@ -146,7 +152,8 @@ final class RestoreUnixSockets {
         var connections: [Address: [Connection]] = [:]
         for record in contents.unixSockets {
             let number = record.socket
-            guard types[number] != 2, record.state == .connected, !waiting.contains(number) else { continue }
+            guard types[number] != 2, record.state == .connected, !record.isPeerOutside, !waiting.contains(number)
+            else { continue }
             if record.peer != 0, record.peer < number { continue }
             let peer = record.peer == 0 ? nil : records[record.peer]
             let (mine, theirs) = (address(number), address(number, peer?.name ?? record.peerName))
@@ -234,7 +241,7 @@ final class RestoreUnixSockets {
     }
 
     /// The process that has the socket open.
-    private func owner(of number: UInt32) -> (UnixCredentialsValue, groups: [UInt64]) {
+    func owner(of number: UInt32) -> (UnixCredentialsValue, groups: [UInt64]) {
         var credentials = UnixCredentialsValue()
         guard let file = contents.openFiles.first(where: { $0.socket == number }),
             let table = contents.fileTables.first(where: { $0.entries.contains { $0.openFile == file.number } }),
@@ -279,7 +286,8 @@ final class RestoreUnixSockets {
 
     private func connectDatagrams() throws(EngineError) {
         let datagrams = contents.unixSockets.filter { types[$0.socket] == 2 }
-        for record in datagrams where record.peerCredentials.isPresent && descriptors[record.socket] == nil {
+        for record in datagrams
+        where record.peerCredentials.isPresent && !record.isPeerOutside && descriptors[record.socket] == nil {
             // Only socketpair(2) gives credentials to datagram sockets.
             let peer = records[record.peer]
             let isPair = peer?.peer == record.socket && peer?.peerCredentials == record.peerCredentials
@@ -312,7 +320,7 @@ final class RestoreUnixSockets {
     private func connectEarly(_ datagrams: [UnixSocketRecord]) throws(EngineError) {
         // Nobody connects to a socket that has another peer already, so those that nobody waits for come first.
         var left: [UnixSocketRecord] = []
-        for record in datagrams where record.state == .connected {
+        for record in datagrams where record.state == .connected && !record.isPeerOutside {
             let number = record.socket
             if record.peer == 0 {
                 if ghosts[number] == nil { try connectToFormer(record) }

@@ -28,6 +28,9 @@ extension ImageContents {
             if file.kind.namesTask, !file.handle.hasEnded {
                 guard file.handle.task > 0 else { throw fail("it names no task") }
             }
+            guard (file.kind == .external) == !file.externalName.isEmpty else {
+                throw fail("it is external and has no name, or the other way round")
+            }
             if file.kind == .namespace, file.handle.path.isEmpty || file.handle.path.utf8.contains(slash) {
                 throw fail("it names no namespace")
             }

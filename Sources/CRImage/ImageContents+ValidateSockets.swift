@@ -62,6 +62,11 @@ extension ImageContents {
             else { throw fail("its peer is not there or of another type") }
             guard socket.state == .listening || socket.waiting.isEmpty, record.type != 2 || socket.state != .listening
             else { throw fail("connections wait where nobody listens") }
+            guard !socket.isPeerOutside || socket.state == .connected && socket.peer == 0,
+                !socket.isPeerOutside || socket.messages.isEmpty || record.type == 2 && !socket.name.isEmpty
+            else {
+                throw fail("it is connected to the outside and to the inside, or holds what only the outside can send")
+            }
             for message in socket.messages {
                 guard message.files.count <= 253,
                     message.files.allSatisfy({ UInt32(exactly: $0).map { files.contains($0) } ?? false })

@@ -33,6 +33,11 @@ extension ImageContents {
         for terminal in terminals where !terminal.isHungUp && !masters.contains(terminal.number) {
             throw .inconsistent(record: "terminal \(terminal.number)", why: "nobody has its master open")
         }
+        let devices = Set(inodes.filter { $0.kind == .device }.map(\.number))
+        let consoles = Set(openFiles.filter { $0.kind == .inode && devices.contains($0.inode) }.map(\.number))
+        for process in processes where process.consoleFile != 0 && !consoles.contains(process.consoleFile) {
+            throw .inconsistent(record: "process \(process.pid)", why: "its console is missing")
+        }
         for process in processes where process.terminal != 0 {
             guard known.contains(process.terminal), !hungUp.contains(process.terminal) else {
                 throw .inconsistent(record: "process \(process.pid)", why: "its controlling terminal is missing")

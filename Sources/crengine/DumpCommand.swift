@@ -31,12 +31,16 @@ enum DumpCommand {
         }
     }
 
-    /// `--external mnt[/dev]:NAME`; without a name the mount point itself is it.
+    /// `--external mnt[/dev]:NAME`; without a name what stands in the brackets is it.
     private static func externals(_ arguments: Arguments) throws(Arguments.Failure) -> [String: String] {
         var externals: [String: String] = [:]
         for text in arguments.values["--external"] ?? [] {
-            guard let end = text.lastIndex(of: "]"), let start = text.firstIndex(of: "["), start < end else {
-                throw Arguments.Failure(message: "--external takes mnt[MOUNTPOINT]:NAME, not '\(text)'")
+            guard let end = text.lastIndex(of: "]"), let start = text.firstIndex(of: "["), start < end,
+                ["mnt", "file", "pipe", "socket", "unix"].contains(text[..<start])
+            else {
+                throw Arguments.Failure(
+                    message: "--external takes KIND[KEY]:NAME, KIND one of mnt, file, pipe, socket, unix, not '\(text)'"
+                )
             }
             let name = text[text.index(after: end)...].drop { $0 == ":" || $0 == "=" }
             let inside = text[text.index(after: start)..<end]

@@ -46,6 +46,13 @@ enum Manual {
     private static let newPidNamespace = Option(
         names: ["--new-pid-namespace"], value: nil,
         text: "In a PID namespace of its own, where every PID is free.")
+    private static let external = Option(
+        names: ["--external"], value: "NAME=PATH|@SOCKET|fd:N",
+        text: """
+            What stands for something outside the tree: a path, an abstract socket name, or a descriptor that crengine was \
+            started with.
+            """,
+        isRepeated: true)
     private static let root = Option(
         names: ["--root"], value: "DIR",
         text: "The root of the mount namespace that the image brings; without it, where that was at the dump.")
@@ -66,8 +73,13 @@ enum Manual {
                 Option(names: ["--leave-running"], value: nil, text: "Let the tree run on afterwards."),
                 tcp,
                 Option(
-                    names: ["--external"], value: "mnt[DIR]:NAME",
-                    text: "The mount at DIR is not the image's: restore --external NAME=PATH says what stands for it.",
+                    names: ["--external"], value: "KIND[KEY]:NAME",
+                    text: """
+                        Something is not the image's: restore --external says what stands for NAME. mnt[DIR], the mount at \
+                        DIR. file[PATH], what is open (file, device, terminal) or entered by that path. pipe[INODE] and \
+                        socket[INODE], as /proc/PID/fd shows them; only a descriptor can stand for those. unix[PATH|@NAME|\
+                        INODE], the peer of UNIX sockets: they connect anew, and the peer has to bear that.
+                        """,
                     isRepeated: true),
                 format,
             ]),
@@ -84,10 +96,7 @@ enum Manual {
                 ),
                 Option(names: ["--detach"], value: nil, text: "Return when all tasks run."),
                 tcp, root,
-                Option(
-                    names: ["--external"], value: "NAME=PATH", text: "What stands for something outside the tree.",
-                    isRepeated: true),
-                newPidNamespace, force, format,
+                external, newPidNamespace, force, format,
             ]),
         Command(
             name: "check", summary: "say what this host can do",
@@ -97,7 +106,7 @@ enum Manual {
                 """,
             options: [
                 Option(names: ["-i", "--input"], value: "FILE|-", text: "The image; - for standard input."),
-                force, root, newPidNamespace, format,
+                force, root, external, newPidNamespace, format,
             ]),
         Command(
             name: "inspect", operand: "FILE", summary: "show what an image holds",

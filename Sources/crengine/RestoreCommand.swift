@@ -33,8 +33,10 @@ enum RestoreCommand {
         options.root = arguments.value("--root")
         for text in arguments.values["--external"] ?? [] {
             let parts = text.split(separator: "=", maxSplits: 1)
-            guard parts.count == 2, parts[1].hasPrefix("/") else {
-                throw Arguments.Failure(message: "--external takes NAME=PATH with an absolute path, not '\(text)'")
+            guard parts.count == 2, ["/", "@", "fd:"].contains(where: { parts[1].hasPrefix($0) }) else {
+                throw Arguments.Failure(
+                    message:
+                        "--external takes NAME=PATH with an absolute path, NAME=@SOCKET or NAME=fd:N, not '\(text)'")
             }
             options.externals[String(parts[0])] = String(parts[1])
         }

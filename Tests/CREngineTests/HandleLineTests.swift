@@ -60,3 +60,31 @@ struct HandleLineTests {
         arguments: ["1: DELEG  ACTIVE    READ 1 00:29:277 0 EOF", "1: POSIX  MANDATORY WRITE 1 00:29:1 0 EOF", ""])
     func unknown(_ line: String) { #expect(FileLockLine(line) == nil) }
 }
+
+/// Timers that repeat faster than the dump looks.
+@Suite("timerfds")
+struct TimerTests {
+    static let cases: [(name: String, ticks: Int, value: String, next: UInt64)] = [
+        ("runs", 0, "(0, 400000)", 400_000),
+        ("has expired again since it was wound up", 3, "(0, 0)", 1_000_000),
+        ("is off, with an interval", 0, "(0, 0)", 0),
+    ]
+
+    @Test("when it expires next", arguments: cases)
+    func next(_ c: (name: String, ticks: Int, value: String, next: UInt64)) throws {
+        let text = """
+            pos:\t0
+            flags:\t02000002
+            mnt_id:\t15
+            ino:\t1057
+            clockid: 1
+            ticks: \(c.ticks)
+            settime flags: 00
+            it_value: \(c.value)
+            it_interval: (0, 1000000)
+
+            """
+        let timer = try #require(try ProcParser.descriptorInfo(text).timer)
+        #expect(DumpCollector.untilNext(timer) == c.next, "\(c.name)")
+    }
+}

@@ -71,7 +71,7 @@ struct ImageTests {
     @Test("a length that lies costs nothing")
     func lyingLength() {
         // A header block that claims 64 MiB and has 4 bytes.
-        var bytes = Array("CRLABIMG".utf8) + [2, 0, 0, 0, 0, 0, 0, 0]
+        var bytes = Array("CRLABIMG".utf8) + [UInt8(ImageFormat.version), 0, 0, 0, 0, 0, 0, 0]
         bytes += [1, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]
         #expect(throws: ImageError.cut(offset: 36, inside: "a block of type header")) { try SampleImage.read(bytes) }
     }

@@ -105,6 +105,8 @@ public enum OpenFileKind: UInt32, Sendable, Hashable {
     case terminalSlave = 31
     /// A ``SocketRecord``.
     case socket = 8
+    /// Something outside the tree: the restore is told what stands for it.
+    case external = 40
 }
 
 /// One open file description. Descriptors of several tables may refer to it.
@@ -146,6 +148,8 @@ public struct OpenFileRecord: ImageValue {
     public var terminal: UInt32 = 0
     /// The path by which that was opened; empty for the other kinds.
     public var terminalPath = ""
+    /// The name under which `--external` declared it (`external`); empty for the other kinds.
+    public var externalName = ""
 
     public init() {}
 
@@ -171,6 +175,7 @@ public struct OpenFileRecord: ImageValue {
         try handle.transfer(&fields)
         try fields.number("terminal", &terminal)
         try fields.text("terminalPath", &terminalPath)
+        try fields.text("externalName", &externalName)
     }
 }
 

@@ -24,6 +24,10 @@ public struct ProcessRecord: ImageValue {
     public var stopIsReported = false
     /// Number of the ``TerminalRecord`` that controls it; 0 for none.
     public var terminal: UInt32 = 0
+    /// Number of an ``OpenFileRecord`` of the virtual terminal that controls it; 0 for none.
+    public var consoleFile: UInt32 = 0
+    /// The process group in the foreground of that virtual terminal.
+    public var consoleForeground: Int32 = 0
     /// Number of its ``AddressSpaceRecord``.
     public var addressSpace: UInt32 = 0
     /// Number of its ``FileTableRecord``.
@@ -71,6 +75,8 @@ public struct ProcessRecord: ImageValue {
         try fields.number("stopSignal", &stopSignal)
         try fields.flag("stopIsReported", &stopIsReported)
         try fields.number("terminal", &terminal)
+        try fields.number("consoleFile", &consoleFile)
+        try fields.number("consoleForeground", &consoleForeground)
         try fields.number("addressSpace", &addressSpace)
         try fields.number("fileTable", &fileTable)
         try fields.number("fileSystem", &fileSystem)

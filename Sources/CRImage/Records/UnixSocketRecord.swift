@@ -24,6 +24,10 @@ public struct UnixSocketRecord: ImageValue {
     public var peer: UInt32 = 0
     /// `sun_path` of a peer that is not in the image.
     public var peerName: [UInt8] = []
+    /// Whether its peer lives outside the tree: the restore connects to what stands for it, or to `peerName`.
+    public var isPeerOutside = false
+    /// The name under which `--external` declared that peer; empty when none did.
+    public var externalName = ""
     /// Of a listening socket.
     public var backlog: Int32 = 0
     /// Numbers of the sockets that wait to be accepted, the first one first.
@@ -51,6 +55,8 @@ public struct UnixSocketRecord: ImageValue {
         try fields.number("fileGid", &fileGid)
         try fields.number("peer", &peer)
         try fields.bytes("peerName", &peerName)
+        try fields.flag("isPeerOutside", &isPeerOutside)
+        try fields.text("externalName", &externalName)
         try fields.number("backlog", &backlog)
         try fields.words("waiting", &waiting)
         try fields.number("shutdown", &shutdown)
@@ -64,6 +70,12 @@ public struct UnixSocketRecord: ImageValue {
 extension UnixSocketRecord {
     /// Whether its name is a path (and not abstract).
     public var isPathName: Bool { name.first.map { $0 != 0 } ?? false }
+
+    /// `peerName` as people write it, with `@` before an abstract one; empty for none.
+    public var peerNameText: String {
+        let text = String(decoding: peerName.drop { $0 == 0 }.prefix { $0 != 0 }, as: UTF8.self)
+        return peerName.first == 0 ? "@" + text : text
+    }
 }
 
 /// Who a UNIX socket says is at the other end.

@@ -9,6 +9,7 @@
 #include <linux/userfaultfd.h>
 #include <mqueue.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -30,7 +31,7 @@
 
 #include "workload.h"
 
-static int held = -1, other = -1;
+static int held = -1, other = -1, outside_file = -1;
 static pid_t child;
 static aio_context_t aio;
 static volatile uint64_t *memory;
@@ -299,6 +300,66 @@ static void make_stray(void) {
 }
 static void use_stray(void) { must(getsid(other) == getsid(0), "the process that has left"); }
 
+static void name_socket(struct sockaddr_un *address, const char *name) {
+    address->sun_family = AF_UNIX;
+    WORKLOAD_CHECK(getcwd(address->sun_path, sizeof address->sun_path - 16) != NULL, "getcwd: errno %d", errno);
+    strcat(address->sun_path, name);
+}
+
+// Listens to what its streams say; gone when somebody has removed its folder.
+__attribute__((noreturn)) static void serve_outside(int listener, int log) {
+    struct pollfd polled[18] = {{.fd = listener, .events = POLLIN}, {.fd = log, .events = POLLIN}};
+    int count = 2;
+    uint64_t word;
+    while (access("progress", F_OK) == 0) {
+        if (poll(polled, (nfds_t)count, 50) <= 0) continue;
+        for (int i = 2; i < count; i++) {
+            if (!polled[i].revents) continue;
+            if (read(polled[i].fd, &word, sizeof word) > 0) continue;
+            close(polled[i].fd);
+            polled[i--] = polled[--count];
+        }
+        if (polled[1].revents && recv(log, &word, sizeof word, 0) != sizeof word) _exit(1);
+        if (polled[0].revents && count < 18) {
+            polled[count++] = (struct pollfd){.fd = accept(listener, NULL, NULL), .events = POLLIN};
+        }
+    }
+    _exit(0);
+}
+
+// A stream and a datagram socket whose peers are outside the tree, and a file there.
+static void make_outside(void) {
+    struct sockaddr_un stream = {0}, log = {0};
+    name_socket(&stream, "/outside-stream");
+    name_socket(&log, "/outside-log");
+    int listener = made(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "a socket");
+    int logger = made(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "a socket");
+    must(bind(listener, (struct sockaddr *)&stream, sizeof stream) == 0 && listen(listener, 4) == 0, "bind");
+    must(bind(logger, (struct sockaddr *)&log, sizeof log) == 0, "bind");
+    pid_t between = made(fork(), "fork");
+    if (between == 0) {
+        setsid();
+        if (fork() != 0) _exit(0);
+        setsid();
+        serve_outside(listener, logger);
+    }
+    must(waitpid(between, NULL, 0) == between, "waitpid");
+    close(listener);
+    close(logger);
+    held = made(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "a socket");
+    other = made(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "a socket");
+    must(connect(held, (struct sockaddr *)&stream, sizeof stream) == 0, "connect");
+    must(connect(other, (struct sockaddr *)&log, sizeof log) == 0, "connect");
+    outside_file = made(open("outside-file", O_RDWR | O_CREAT | O_CLOEXEC, 0600), "a file");
+    must(write(outside_file, "here", 4) == 4 && lseek(outside_file, 2, SEEK_SET) == 2, "the file");
+}
+static void use_outside(void) {
+    uint64_t word = workload_progress_count;
+    must(write(held, &word, sizeof word) == sizeof word, "the stream");
+    must(write(other, &word, sizeof word) == sizeof word, "the datagram socket");
+    must(lseek(outside_file, 0, SEEK_CUR) >= 0, "the file");
+}
+
 static void use_child(void) { must(waitpid(child, NULL, WNOHANG) == 0 && kill(child, 0) == 0, "the child"); }
 
 static const struct {
@@ -331,6 +392,7 @@ static const struct {
     {"vfork", make_vfork, use_child},
     {"foreign-terminal", make_foreign_terminal, use_terminal},
     {"stray", make_stray, use_stray},
+    {"outside", make_outside, use_outside},
 };
 
 int main(int argc, char **argv) {
