@@ -76,6 +76,9 @@ public struct StageEvidence: Codable, Hashable, Sendable {
     public var kernelLog: [String]
     /// Why the guest must not be used again (`oops`, `hung-task`, `leaked-tasks`); empty for a clean guest.
     public var taints: [String]
+    /// The cell's tasks when the stage failed, one line each: PID, TID, name, state, where it waits; at most 200. `nil`
+    /// when it did not fail.
+    public var tasks: [String]?
     public var milliseconds: Int
     /// Size of the image, in bytes; 0 when there is none.
     public var imageBytes: UInt64
@@ -83,7 +86,8 @@ public struct StageEvidence: Codable, Hashable, Sendable {
     public init(
         stage: Stage, ending: Ending, command: [String] = [], exitStatus: Int? = nil, signal: Int? = nil,
         log: String = "", refusal: Refusal? = nil, workload: WorkloadEvidence? = nil, faults: [FaultEvidence] = [],
-        kernelLog: [String] = [], taints: [String] = [], milliseconds: Int = 0, imageBytes: UInt64 = 0
+        kernelLog: [String] = [], taints: [String] = [], tasks: [String]? = nil, milliseconds: Int = 0,
+        imageBytes: UInt64 = 0
     ) {
         self.stage = stage
         self.ending = ending
@@ -96,6 +100,7 @@ public struct StageEvidence: Codable, Hashable, Sendable {
         self.faults = faults
         self.kernelLog = kernelLog
         self.taints = taints
+        self.tasks = tasks
         self.milliseconds = milliseconds
         self.imageBytes = imageBytes
     }

@@ -11,6 +11,24 @@ public enum BoundedText {
             + String(decoding: bytes.suffix(endBytes), as: UTF8.self)
     }
 
+    /// Kept of the lines between the ends that tell of an error.
+    static let errorBytes = 16 << 10
+
+    /// Like ``ends(of:endBytes:)``, with the lines that say `error` of the part that is left out: a verbose log has its
+    /// cause anywhere.
+    public static func log(of bytes: [UInt8], endBytes: Int = logEndBytes) -> String {
+        guard bytes.count > 2 * endBytes else { return String(decoding: bytes, as: UTF8.self) }
+        var errors = ""
+        for line in bytes[endBytes..<(bytes.count - endBytes)].split(separator: UInt8(ascii: "\n")) {
+            guard errors.utf8.count < errorBytes else { break }
+            let text = String(decoding: line.prefix(1024), as: UTF8.self)
+            if text.contains("Error") || text.contains("error") { errors += text + "\n" }
+        }
+        return String(decoding: bytes.prefix(endBytes), as: UTF8.self)
+            + "\n[… \(bytes.count - 2 * endBytes) bytes left out, but for these lines …]\n" + errors + "[…]\n"
+            + String(decoding: bytes.suffix(endBytes), as: UTF8.self)
+    }
+
     /// The last `count` bytes.
     public static func tail(of bytes: [UInt8], bytes count: Int) -> String {
         String(decoding: bytes.suffix(count), as: UTF8.self)

@@ -23,13 +23,13 @@ public struct NativeRuntime: Runtime {
     public func dumpCommand(_ request: RuntimeRequest) -> RuntimeCommand {
         RuntimeCommand(
             arguments: [executable, "dump", "--pid", "\(request.process)", "-o", Self.image(request)]
-                + ["--format", "json"] + request.options)
+                + ["--format", "json"] + request.options.arguments)
     }
 
     public func restoreCommand(_ request: RuntimeRequest) -> RuntimeCommand {
         RuntimeCommand(
             arguments: [executable, "restore", "-i", Self.image(request), "--detach", "--format", "json"]
-                + request.options)
+                + request.options.arguments)
     }
 
     /// Exit 0 is done; exit 1 is the documented refusal; all others, death by a signal too, are failures.

@@ -25,6 +25,39 @@ public protocol Runtime: Sendable {
     func report(_ ended: RuntimeExit) -> RuntimeReport
 }
 
+/// A runtime whose workloads live in a container of its own: it starts them, waits for them, and runs commands beside
+/// them.
+public protocol ContainerRuntime: Runtime {
+    /// The OCI spec of the bundle, whose root is the folder `rootfs` beside it.
+    func bundle(_ request: RuntimeRequest, running workload: RuntimeWorkload) -> String
+
+    /// The command that starts the workload and returns when it runs, with its standard streams.
+    func startCommand(_ request: RuntimeRequest) -> RuntimeCommand
+
+    /// The command that waits for the workload's end.
+    func waitCommand(_ request: RuntimeRequest) -> RuntimeCommand
+
+    /// The workload's exit status in what that command wrote, 128 + number for a signal; `nil` when it is not there.
+    func exitStatus(in output: String) -> Int?
+
+    /// The command that runs another program in the workload's container and ends like it.
+    func executeCommand(_ request: RuntimeRequest, _ program: RuntimeWorkload) -> RuntimeCommand
+}
+
+/// A program in the userland.
+public struct RuntimeWorkload: Sendable, Hashable {
+    public var arguments: [String]
+    /// `NAME=value`.
+    public var environment: [String]
+    public var workingDirectory: String
+
+    public init(arguments: [String], environment: [String], workingDirectory: String) {
+        self.arguments = arguments
+        self.environment = environment
+        self.workingDirectory = workingDirectory
+    }
+}
+
 /// What a runtime is to do, and where.
 public struct RuntimeRequest: Sendable, Hashable {
     /// PID of the workload's root task; 0 for a restore.
@@ -35,14 +68,20 @@ public struct RuntimeRequest: Sendable, Hashable {
     public var workFolder: String
     /// Where the runtime may write its log.
     public var logFolder: String
-    /// Extra arguments from the scenario.
-    public var options: [String]
+    /// The OCI bundle of a ``ContainerRuntime``; empty for others.
+    public var bundleFolder: String
+    /// From the scenario.
+    public var options: RuntimeOptions
 
-    public init(process: Int32, imageFolder: String, workFolder: String, logFolder: String, options: [String]) {
+    public init(
+        process: Int32, imageFolder: String, workFolder: String, logFolder: String, bundleFolder: String = "",
+        options: RuntimeOptions
+    ) {
         self.process = process
         self.imageFolder = imageFolder
         self.workFolder = workFolder
         self.logFolder = logFolder
+        self.bundleFolder = bundleFolder
         self.options = options
     }
 }

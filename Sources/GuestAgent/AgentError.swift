@@ -32,7 +32,7 @@ enum AgentError: Explained, Equatable {
         case .workloadUnreadable(let name, let why):
             Explanation(what: "cannot use the workload", at: name, why: why)
         case .runtimeUnknown(let name):
-            Explanation(what: "no such runtime", at: name, why: "this agent knows native only")
+            Explanation(what: "no such runtime", at: name, why: "the guest has no disk with it")
         case .archive(let why):
             Explanation(what: "cannot unpack the carried archive", why: why)
         }

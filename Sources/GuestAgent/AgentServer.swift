@@ -16,6 +16,8 @@ final class AgentServer {
     private var operation: Operation?
     private var operationCount = 0
     private var nextHeartbeat: UInt64 = 0
+    /// As each runtime said; they do not change while the guest lives.
+    private var runtimeVersions: [String: String]?
 
     init(channel: Channel, boot: Boot) throws(AgentError) {
         self.channel = channel
@@ -144,8 +146,8 @@ final class AgentServer {
     }
 
     private func fingerprint() -> HostFingerprint {
-        var runtimes: [String: String] = [:]
-        if let version = Self.engineVersion() { runtimes[RuntimeName.native.rawValue] = version }
+        let runtimes = runtimeVersions ?? Self.askVersions()
+        runtimeVersions = runtimes
         var fingerprint = Host.fingerprint(runtimes: runtimes, diskImage: welcome?.diskIdentity ?? "")
         if boot.hasDisk {
             fingerprint.userland = UserlandProbe.fingerprint(
@@ -155,13 +157,18 @@ final class AgentServer {
         return fingerprint
     }
 
-    /// Asks the engine for its version; `nil` when the guest has none.
-    private static func engineVersion() -> String? {
-        let runtime = NativeRuntime(executable: "/bin/crengine")
-        guard (try? Files.status(of: runtime.executable)) != nil else { return nil }
-        let command = Command(runtime.versionCommand(), outputFolder: "/run", deadline: Deadline(seconds: 10))
-        guard let ended = try? command.run(), ended.exitStatus == 0 else { return nil }
-        return runtime.version(in: ended.output) ?? "unknown"
+    /// Asks every runtime for its version; one that does not say is left out.
+    private static func askVersions() -> [String: String] {
+        let engine = "/bin/crengine"
+        let catalog = RuntimeFolder.catalog(engine: engine, folder: Boot.runtimesFolder)
+        var versions: [String: String] = [:]
+        for name in ((try? Files.status(of: engine)) != nil ? [.native] : []) + catalog.names {
+            guard let runtime = catalog.runtime(name) else { continue }
+            let command = Command(runtime.versionCommand(), outputFolder: "/run", deadline: Deadline(seconds: 10))
+            guard let ended = try? command.run(), ended.exitStatus == 0 else { continue }
+            versions[name.rawValue] = runtime.version(in: ended.output) ?? "unknown"
+        }
+        return versions
     }
 
     private func start(_ request: GuestRequest, number: UInt32) throws(AgentError) -> Bool {

@@ -1,3 +1,4 @@
+import GuestWire
 import LinuxKit
 
 /// What PID 1 of a guest prepares before anything can be asked of it.
@@ -5,6 +6,8 @@ struct Boot {
     /// Where the root disk is mounted, read-only.
     static let diskFolder = "/mnt/disk"
     static let diskDevice = "/dev/vda"
+    /// Where the disk with runtimes is mounted, read-only; empty without one.
+    static let runtimesFolder = "/mnt/runtimes"
     static let cgroupFolder = "/sys/fs/cgroup"
 
     /// What could not be prepared and is not essential.
@@ -15,7 +18,7 @@ struct Boot {
 
     /// The kernel interfaces, and the modules of the initramfs in their order.
     mutating func early() {
-        for folder in ["/proc", "/sys", "/dev", "/run", "/tmp", "/mnt", Self.diskFolder, "/cell"] {
+        for folder in ["/proc", "/sys", "/dev", "/run", "/tmp", "/mnt", Self.diskFolder, Self.runtimesFolder, "/cell"] {
             try? Files.makeFolder(folder)
         }
         attempt { () throws(LinuxError) in try GuestSystem.mount("proc", on: "/proc", type: "proc") }
@@ -28,10 +31,22 @@ struct Boot {
                 if error.errno != .busy { throw error }
             }
         }
-        let modules = (try? Files.text(of: "/etc/crlab/modules")) ?? ""
-        for path in modules.split(separator: "\n") {
+        loadModules("/etc/crlab/modules")
+    }
+
+    private mutating func loadModules(_ list: String) {
+        for path in ((try? Files.text(of: list)) ?? "").split(separator: "\n") {
             attempt { () throws(LinuxError) in try GuestSystem.loadModule(String(path)) }
         }
+    }
+
+    /// The device of the disk with this serial number; `nil` when there is none.
+    private static func disk(serial: String) -> String? {
+        for name in ((try? Files.names(in: "/sys/block")) ?? []).sorted() {
+            let text = (try? Files.text(of: "/sys/block/\(name)/serial")) ?? ""
+            if text.split(separator: "\n").first == serial[...] { return "/dev/" + name }
+        }
+        return nil
     }
 
     /// Makes the initramfs a root that can be pivoted away from: the kernel's own rootfs mount cannot be.
@@ -73,6 +88,14 @@ struct Boot {
             attempt { () throws(LinuxError) in
                 try Files.write(Array((value + "\n").utf8), to: "/proc/sys/" + name)
             }
+        }
+        if let device = Self.disk(serial: GuestProtocol.runtimeDiskSerial) {
+            attempt { () throws(LinuxError) in
+                try GuestSystem.mount(
+                    device, on: Self.runtimesFolder, type: "ext4", flags: [.readOnly, .noDev], data: "noload")
+            }
+            // What a system's own tools would load when criu and runsc ask for it.
+            loadModules("/etc/crlab/modules-extra")
         }
         if (try? Files.status(of: Self.diskDevice)) != nil {
             hasDisk = attempt { () throws(LinuxError) in

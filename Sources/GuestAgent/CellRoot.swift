@@ -11,6 +11,8 @@ enum CellRoot {
     static let metaFolder = base + "/meta"
     static let logFolder = base + "/log"
     static let binFolder = base + "/bin"
+    static let runtimesFolder = base + "/runtimes"
+    static let bundleFolder = base + "/bundle"
 
     /// Builds it over `root` and moves into it.
     ///
@@ -22,6 +24,10 @@ enum CellRoot {
             try devices()
             for folder in [base, workFolder, imageFolder, metaFolder, logFolder, binFolder] {
                 try Files.makeFolder("/cell" + folder)
+            }
+            if let names = try? Files.names(in: Boot.runtimesFolder), !names.isEmpty {
+                try Files.makeFolder("/cell" + runtimesFolder)
+                try GuestSystem.mount(Boot.runtimesFolder, on: "/cell" + runtimesFolder, type: "", flags: .bind)
             }
             try program("/init", as: "crlab-agent")
             if (try? Files.status(of: "/bin/crengine")) != nil { try program("/bin/crengine", as: "crengine") }

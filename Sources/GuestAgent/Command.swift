@@ -8,6 +8,8 @@ struct Command {
     var logFiles: [String] = []
     var workingDirectory: String?
     var outputFolder: String
+    /// Files to which it appends its output and its errors, in place of fresh ones in the output folder.
+    var streams: (output: String, errors: String)?
     var deadline: Deadline
     var limitBytes = BoundedText.logEndBytes
 
@@ -35,12 +37,37 @@ struct Command {
     /// - Precondition: SIGCHLD is blocked.
     /// - Throws: What prevented the start; a command that ends badly is a value.
     func run(reaper: Reaper = Reaper()) throws(LinuxError) -> RuntimeExit {
-        let files = [outputFolder + "/stdout", outputFolder + "/stderr"]
+        // What others wrote to the same files before is not this command's.
+        let before = files.map { streams == nil ? 0 : Int((try? Files.status(of: $0))?.sizeBytes ?? 0) }
+        let process = try start()
+        defer { Files.close(process.pidfd) }
+        var status = reaper.wait(for: process.pid, deadline: deadline)
+        let timedOut = status == nil
+        if timedOut {
+            try? Pidfd.send(process.pidfd, Signals.kill)
+            status = reaper.wait(for: process.pid, deadline: Deadline(seconds: 5))
+        }
+        var ended = RuntimeExit(
+            exitStatus: nil, signal: nil, timedOut: timedOut, output: text(files[0], from: before[0]),
+            errors: text(files[1], from: before[1]), logs: logs)
+        switch status {
+        case .exited(let code): ended.exitStatus = Int(code)
+        case .killed(let signal, _): ended.signal = Int(signal)
+        default: break
+        }
+        return ended
+    }
+
+    /// Starts it and leaves it to the caller, who closes the pidfd.
+    ///
+    /// - Throws: What prevented the start.
+    func start() throws(LinuxError) -> SpawnedProcess {
         let null = try Files.open("/dev/null", .readOnly)
         defer { Files.close(null) }
-        let out = try Files.open(files[0], [.writeOnly, .create, .truncate])
+        let mode: Files.OpenFlags = streams == nil ? .truncate : .append
+        let out = try Files.open(files[0], [.writeOnly, .create, mode], mode: 0o644)
         defer { Files.close(out) }
-        let errors = try Files.open(files[1], [.writeOnly, .create, .truncate])
+        let errors = try Files.open(files[1], [.writeOnly, .create, mode], mode: 0o644)
         defer { Files.close(errors) }
         var request = SpawnRequest(
             executable: resolved(), arguments: arguments,
@@ -50,23 +77,16 @@ struct Command {
         request.stdin = null
         request.stdout = out
         request.stderr = errors
-        let process = try Spawn.start(request)
-        defer { Files.close(process.pidfd) }
-        var status = reaper.wait(for: process.pid, deadline: deadline)
-        let timedOut = status == nil
-        if timedOut {
-            try? Pidfd.send(process.pidfd, Signals.kill)
-            status = reaper.wait(for: process.pid, deadline: Deadline(seconds: 5))
-        }
-        var ended = RuntimeExit(
-            exitStatus: nil, signal: nil, timedOut: timedOut, output: text(files[0]), errors: text(files[1]),
-            logs: logFiles.map(text))
-        switch status {
-        case .exited(let code): ended.exitStatus = Int(code)
-        case .killed(let signal, _): ended.signal = Int(signal)
-        default: break
-        }
-        return ended
+        return try Spawn.start(request)
+    }
+
+    private var files: [String] {
+        [streams?.output ?? outputFolder + "/stdout", streams?.errors ?? outputFolder + "/stderr"]
+    }
+
+    /// The log files as they are now.
+    var logs: [String] {
+        logFiles.map { BoundedText.log(of: (try? Files.contents(of: $0)) ?? [], endBytes: limitBytes) }
     }
 
     /// execve(2) searches no PATH; a name without a slash is looked up in the usual folders.
@@ -80,8 +100,8 @@ struct Command {
         return name
     }
 
-    private func text(_ path: String) -> String {
+    private func text(_ path: String, from start: Int) -> String {
         guard let bytes = try? Files.contents(of: path) else { return "" }
-        return BoundedText.ends(of: bytes, endBytes: limitBytes)
+        return BoundedText.ends(of: Array(bytes.dropFirst(start)), endBytes: limitBytes)
     }
 }

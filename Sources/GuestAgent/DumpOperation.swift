@@ -21,21 +21,26 @@ struct DumpOperation {
     private var deadline: Deadline { Deadline(seconds: Double(request.deadlineMilliseconds) / 1000) }
 
     func run() throws(AgentError) {
-        guard let runtime = RuntimeCatalog.runtime(request.runtime) else {
+        guard let runtime = RuntimeFolder.cellCatalog().runtime(request.runtime) else {
             throw .runtimeUnknown(request.runtime.rawValue)
         }
         let manifest = try WorkloadFolder.manifest(name: request.workload.rawValue)
         try AgentError.preparing("choose the first PID") { () throws(LinuxError) in
             try Files.write(Array("\(Self.lastPid)".utf8), to: "/proc/sys/kernel/ns_last_pid")
         }
-        let workload = try WorkloadRun(
-            start: manifest, seed: request.seed, reaper: context.reaper, stage: stage)
+        let workload: WorkloadRun
+        if let runtime = runtime as? any ContainerRuntime {
+            guard let started = try startContainer(manifest, runtime) else { return }
+            workload = started
+        } else {
+            workload = try WorkloadRun(start: manifest, seed: request.seed, reaper: context.reaper, stage: stage)
+        }
         let ready = workload.waitReady(deadline: deadline)
         guard ready == .reached else {
             let evidence = self.evidence(ready.ending, workload: workload, maps: .snapshot())
             return try context.wire.reply(.stages(StagesReply(stages: [evidence], archiveFollows: false)))
         }
-        workload.markProgress()
+        workload.markProgress(workload.progress)
         let maps = TaskMaps.snapshot()
         try CellRecord(root: workload.root, progress: workload.progressBefore, maps: maps).write()
         let evidence = try dump(workload, with: runtime, maps: maps)
@@ -48,13 +53,39 @@ struct DumpOperation {
         }
     }
 
+    /// Lets the runtime start the workload.
+    ///
+    /// - Returns: `nil` when it could not, which is the reply then.
+    private func startContainer(
+        _ manifest: WorkloadManifest, _ runtime: any ContainerRuntime
+    ) throws(AgentError) -> WorkloadRun? {
+        let bundle = try ContainerBundle(
+            runtime, .cell(request.options), workload: manifest.command,
+            environment: WorkloadRun.environment(manifest, seed: request.seed))
+        let command = runtime.startCommand(bundle.request)
+        let ended: RuntimeExit
+        do throws(LinuxError) {
+            ended = try bundle.command(command, deadline: deadline).run(reaper: context.reaper)
+        } catch {
+            throw .preparation("start the runtime", error)
+        }
+        let report = runtime.report(ended)
+        if report.ending == .done {
+            return try WorkloadRun(in: bundle, manifest, reaper: context.reaper, stage: stage)
+        }
+        stage.collect()
+        let evidence = StageEvidence(
+            stage: .dump, ending: report.ending, command: command.arguments, exitStatus: ended.exitStatus,
+            signal: ended.signal, log: report.log, kernelLog: stage.messages, taints: stage.taints,
+            tasks: TaskStates.lines(), milliseconds: stage.milliseconds)
+        try context.wire.reply(.stages(StagesReply(stages: [evidence], archiveFollows: false)))
+        return nil
+    }
+
     private func dump(
         _ workload: WorkloadRun, with runtime: any Runtime, maps: TaskMaps
     ) throws(AgentError) -> StageEvidence {
-        let command = runtime.dumpCommand(
-            RuntimeRequest(
-                process: workload.root, imageFolder: CellRoot.imageFolder, workFolder: CellRoot.workFolder,
-                logFolder: CellRoot.logFolder, options: request.options))
+        let command = runtime.dumpCommand(.cell(request.options, process: workload.root))
         let start = MonotonicClock.nanoseconds()
         let ended: RuntimeExit
         do throws(LinuxError) {
@@ -85,13 +116,15 @@ struct DumpOperation {
         evidence.refusal = report.refusal
         evidence.log = report.log
         evidence.milliseconds = milliseconds
+        evidence.tasks = report.ending == .done ? nil : TaskStates.lines()
         evidence.imageBytes = ImageSize.bytes(of: CellRoot.imageFolder)
         return evidence
     }
 
     /// - Returns: The PIDs that are still there; `nil` when all are gone.
     private func waitForTasksToEnd() -> [Int32]? {
-        let deadline = Deadline(seconds: 5)
+        // A sandbox of several processes takes longer to end than a tree does.
+        let deadline = Deadline(seconds: 15)
         while true {
             context.reaper.step(nanoseconds: 5_000_000)
             let left = TaskMaps.processes().filter { $0 != 1 }

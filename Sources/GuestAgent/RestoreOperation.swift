@@ -16,7 +16,7 @@ struct RestoreOperation {
     private var deadline: Deadline { Deadline(seconds: Double(request.deadlineMilliseconds) / 1000) }
 
     func run() throws(AgentError) {
-        guard let runtime = RuntimeCatalog.runtime(request.runtime) else {
+        guard let runtime = RuntimeFolder.cellCatalog().runtime(request.runtime) else {
             throw .runtimeUnknown(request.runtime.rawValue)
         }
         try unpack()
@@ -24,15 +24,20 @@ struct RestoreOperation {
         let record = try CellRecord.read()
 
         let stage = StageLog(context.kernelLog)
-        let command = runtime.restoreCommand(
-            RuntimeRequest(
-                process: 0, imageFolder: CellRoot.imageFolder, workFolder: CellRoot.workFolder,
-                logFolder: CellRoot.logFolder, options: request.options))
-        let workload = WorkloadRun(restored: manifest, root: record.root, reaper: context.reaper, stage: stage)
+        let command = runtime.restoreCommand(.cell(request.options))
+        var workload = WorkloadRun(restored: manifest, root: record.root, reaper: context.reaper, stage: stage)
+        var run = Command(command, outputFolder: CellRoot.logFolder, deadline: deadline)
+        var bundle: ContainerBundle?
+        if let runtime = runtime as? any ContainerRuntime {
+            let made = try ContainerBundle(
+                runtime, .cell(request.options), workload: manifest.command,
+                environment: WorkloadRun.environment(manifest, seed: request.seed))
+            run = made.command(command, deadline: deadline)
+            bundle = made
+        }
         let ended: RuntimeExit
         do throws(LinuxError) {
-            ended = try Command(command, outputFolder: CellRoot.logFolder, deadline: deadline)
-                .run(reaper: context.reaper)
+            ended = try run.run(reaper: context.reaper)
         } catch {
             throw .preparation("start the runtime", error)
         }
@@ -43,31 +48,34 @@ struct RestoreOperation {
         stage.collect()
         var resolver = FaultResolver(maps: maps, outer: outer)
         let report = runtime.report(ended)
+        if let bundle, report.ending == .done {
+            let before = workload.progressBefore
+            workload = try WorkloadRun(in: bundle, manifest, reaper: context.reaper, stage: stage)
+            workload.markProgress(before)
+        }
         let restored = StageEvidence(
             stage: .restore, ending: report.ending, command: command.arguments, exitStatus: ended.exitStatus,
             signal: ended.signal, log: report.log, refusal: report.refusal,
             workload: report.ending == .done ? workload.evidence() : nil,
             faults: report.ending == .done ? [] : stage.faults.map { resolver.evidence($0) },
-            kernelLog: stage.messages, taints: stage.taints, milliseconds: milliseconds,
+            kernelLog: stage.messages, taints: stage.taints,
+            tasks: report.ending == .done ? nil : TaskStates.lines(), milliseconds: milliseconds,
             imageBytes: ImageSize.bytes(of: CellRoot.imageFolder))
         guard report.ending == .done else {
             return try context.wire.reply(.stages(StagesReply(stages: [restored], archiveFollows: false)))
         }
-        let verified = verify(workload, stage: stage, resolver: &resolver)
+        let verified = verify(workload, stage: stage, resolver: &resolver, runtime: bundle == nil ? nil : run)
         try context.wire.reply(.stages(StagesReply(stages: [restored, verified], archiveFollows: false)))
     }
 
     private func verify(
-        _ workload: WorkloadRun, stage: StageLog, resolver: inout FaultResolver
+        _ workload: WorkloadRun, stage: StageLog, resolver: inout FaultResolver, runtime: Command?
     ) -> StageEvidence {
         let start = MonotonicClock.nanoseconds()
         var log = ""
         var sight = workload.waitProgress(deadline: deadline)
         if sight == .reached, let check = workload.manifest.check, !check.isEmpty {
-            let command = Command(
-                arguments: check, environment: WorkloadRun.environment(workload.manifest, seed: request.seed),
-                workingDirectory: CellRoot.workFolder, outputFolder: CellRoot.logFolder, deadline: deadline)
-            let ended = try? command.run(reaper: context.reaper)
+            let ended = workload.check(check, seed: request.seed, deadline: deadline)
             if ended?.exitStatus != 0 {
                 sight = ended?.timedOut == true ? .hung : .wrong
                 log = "check: " + (ended?.errors ?? "it does not start")
@@ -75,9 +83,14 @@ struct RestoreOperation {
         }
         if sight == .reached { sight = workload.verify(deadline: deadline) }
         stage.collect()
+        // A runtime that goes on beside the workload says there what became of it.
+        if sight != .reached, let runtime {
+            log = BoundedText.joined([("check", log)] + runtime.logs.map { ("log", $0) })
+        }
         return StageEvidence(
             stage: .verify, ending: sight.ending, log: log, workload: workload.evidence(),
             faults: stage.faults.map { resolver.evidence($0) }, kernelLog: stage.messages, taints: stage.taints,
+            tasks: sight == .reached ? nil : TaskStates.lines(),
             milliseconds: Int((MonotonicClock.nanoseconds() - start) / 1_000_000))
     }
 

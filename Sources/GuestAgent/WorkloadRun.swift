@@ -27,7 +27,9 @@ final class WorkloadRun {
     static let steps: UInt64 = 3
 
     let manifest: WorkloadManifest
+    /// Its root task, or what waits for that one's end.
     let root: Int32
+    private let container: ContainerBundle?
     private let reaper: Reaper
     private let stage: StageLog
     private(set) var progressBefore: UInt64?
@@ -37,6 +39,7 @@ final class WorkloadRun {
         self.manifest = manifest
         self.reaper = reaper
         self.stage = stage
+        container = nil
         let folder = CellRoot.workFolder
         do throws(LinuxError) {
             let null = try Files.open("/dev/null", .readOnly)
@@ -62,12 +65,24 @@ final class WorkloadRun {
         }
     }
 
+    /// One that lives in a container.
+    init(
+        in container: ContainerBundle, _ manifest: WorkloadManifest, reaper: Reaper, stage: StageLog
+    ) throws(AgentError) {
+        self.manifest = manifest
+        self.reaper = reaper
+        self.stage = stage
+        self.container = container
+        root = try container.startWaiting()
+    }
+
     /// One that a runtime has restored.
     init(restored manifest: WorkloadManifest, root: Int32, reaper: Reaper, stage: StageLog) {
         self.manifest = manifest
         self.root = root
         self.reaper = reaper
         self.stage = stage
+        container = nil
         progressBefore = progress
     }
 
@@ -97,8 +112,14 @@ final class WorkloadRun {
         return wait(deadline) { (self.progress ?? 0) >= first + Self.steps }
     }
 
+    /// How its root task ended; `nil` while it lives.
+    private var end: WaitStatus? {
+        guard let status = reaper.ended[root] else { return nil }
+        return container?.end() ?? status
+    }
+
     /// Remembers the counter, which a restored run has to pass.
-    func markProgress() { progressBefore = progress }
+    func markProgress(_ progress: UInt64?) { progressBefore = progress }
 
     /// Waits until it has made some more steps than ``progressBefore``.
     func waitProgress(deadline: Deadline) -> Sight {
@@ -112,7 +133,7 @@ final class WorkloadRun {
         while true {
             reaper.step(nanoseconds: 10_000_000)
             stage.collect()
-            if let status = reaper.ended[root] {
+            if let status = end {
                 if statusLines.contains(where: { $0.hasPrefix("failed:") }) { return .wrong }
                 return status == .exited(code: 0) && statusLines.last == "verified" ? .reached : .died
             }
@@ -123,7 +144,7 @@ final class WorkloadRun {
     private func wait(_ deadline: Deadline, until condition: () -> Bool) -> Sight {
         var faultDeadline: Deadline?
         while true {
-            let ended = reaper.ended[root] != nil
+            let ended = end != nil
             stage.collect()
             // The status file first: a workload that finds a violation says so and then exits.
             if statusLines.contains(where: { $0.hasPrefix("failed:") }) { return .wrong }
@@ -145,12 +166,22 @@ final class WorkloadRun {
         var evidence = WorkloadEvidence(
             status: statusLines.last ?? "", progressBefore: progressBefore, progressAfter: progress,
             stdoutTail: tail("stdout.log"), stderrTail: tail("stderr.log"))
-        switch reaper.ended[root] {
+        switch end {
         case .exited(let code): evidence.exitStatus = Int(code)
         case .killed(let signal, _): evidence.signal = Int(signal)
         default: break
         }
         return evidence
+    }
+
+    /// Runs the manifest's check beside it.
+    func check(_ arguments: [String], seed: UInt64, deadline: Deadline) -> RuntimeExit? {
+        let command =
+            container?.check(arguments, deadline: deadline)
+            ?? Command(
+                arguments: arguments, environment: Self.environment(manifest, seed: seed),
+                workingDirectory: CellRoot.workFolder, outputFolder: CellRoot.logFolder, deadline: deadline)
+        return try? command.run(reaper: reaper)
     }
 
     private func tail(_ name: String) -> String {

@@ -24,12 +24,12 @@ public struct OperationRequest: Codable, Hashable, Sendable {
     public var seed: UInt64
     /// How long the runtime may take, and how long each wait on the workload may take.
     public var deadlineMilliseconds: Int
-    /// Extra arguments for the runtime's command, as the scenario has them.
-    public var options: [String]
+    /// What the scenario tells the runtime.
+    public var options: RuntimeOptions
 
     public init(
         runtime: RuntimeName, workload: WorkloadName, seed: UInt64 = 1, deadlineMilliseconds: Int,
-        options: [String] = []
+        options: RuntimeOptions = RuntimeOptions()
     ) {
         self.runtime = runtime
         self.workload = workload

@@ -5,6 +5,8 @@ public enum GuestProtocol {
     public static let version = 1
     /// Name of the virtio-serial port that the agent looks for.
     public static let portName = "crlab.agent"
+    /// Serial number of the disk with runtimes, by which the agent finds it.
+    public static let runtimeDiskSerial = "runtimes"
 }
 
 /// The agent's first words.

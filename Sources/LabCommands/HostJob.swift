@@ -75,6 +75,7 @@ struct HostJob: Sendable {
     ) async -> [HostName: HostReadiness] {
         await session.preparation.prepare(
             specs, kernels: scenario.kernels, userlands: scenario.userlands,
+            runtimes: await session.preparation.prepare(runtimes: scenario.runtimes),
             relativeTo: FilePath(scenario.file).removingLastComponent(), lab: session.lab)
     }
 }

@@ -19,6 +19,9 @@ struct ImagesCommand: AsyncParsableCommand, Sendable {
         @Option(help: "Only this userland recipe; may be repeated.")
         var userland: [String] = []
 
+        @Option(help: "Only this runtime recipe; may be repeated.")
+        var runtime: [String] = []
+
         @Flag(help: "Ask the mirror for newer versions even where known ones are fresh.")
         var refresh = false
 
@@ -27,9 +30,9 @@ struct ImagesCommand: AsyncParsableCommand, Sendable {
         func run() async throws {
             try await ExitStatus.guarding {
                 let library = try ImageJob(refresh: refresh)
-                let all = kernel.isEmpty && userland.isEmpty
+                let all = kernel.isEmpty && userland.isEmpty && runtime.isEmpty
                 let preparations = await library.prepare(
-                    kernels: all ? nil : kernel, userlands: all ? nil : userland)
+                    kernels: all ? nil : kernel, userlands: all ? nil : userland, runtimes: all ? nil : runtime)
                 Terminal.answer(ImageTables.preparations(preparations, format: format.format))
                 guard preparations.allSatisfy({ (try? $0.result.get()) != nil }) else {
                     throw ExitCode(ExitStatus.labFailed)
@@ -108,7 +111,8 @@ struct ImageJob: Sendable {
         }
     }
 
-    func prepare(kernels: [String]?, userlands: [String]?) async -> [Preparation] {
-        await library.prepare(kernels: kernels, userlands: userlands, workloads: installation.workloads)
+    func prepare(kernels: [String]?, userlands: [String]?, runtimes: [String]?) async -> [Preparation] {
+        await library.prepare(
+            kernels: kernels, userlands: userlands, runtimes: runtimes, workloads: installation.workloads)
     }
 }

@@ -58,11 +58,13 @@ struct RunJob: Sendable {
                 id: store.run.id, folder: folder.string, cells: plan.cells.count,
                 finished: try await store.finishedCells().count, hosts: plan.hosts.count))
         for note in plan.notes { progress.show(.note(note)) }
+        let runtimes = await session.preparation.prepare(runtimes: plan.scenario.runtimes)
         let hosts = await session.preparation.prepare(
-            plan.hosts, kernels: plan.scenario.kernels, userlands: plan.scenario.userlands,
+            plan.hosts, kernels: plan.scenario.kernels, userlands: plan.scenario.userlands, runtimes: runtimes,
             relativeTo: FilePath(plan.scenario.file).removingLastComponent(), lab: session.lab)
         let runner = Runner(
-            plan: plan, store: store, lab: session.lab, hosts: hosts, options: options, folder: folder.string
+            plan: plan, store: store, lab: session.lab, hosts: hosts, runtimes: runtimes, options: options,
+            folder: folder.string
         ) { event in
             progress.show(event)
         }

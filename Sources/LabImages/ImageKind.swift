@@ -4,4 +4,8 @@ public enum ImageKind: String, Sendable, Codable, CaseIterable {
     case kernel
     case initramfs
     case userland
+    /// One runtime with its libraries.
+    case runtime
+    /// The disk with the runtimes of a scenario.
+    case runtimes
 }

@@ -10,6 +10,17 @@ public enum HostReadiness: Sendable {
     case unavailable(LabFailure)
 }
 
+/// The runtimes of a scenario before any boot.
+public struct RuntimePreparation: Sendable {
+    /// With all that can be had; `nil` when the bundled engine is the only one.
+    public let disk: RuntimeDisk?
+    /// Why the others cannot be had.
+    public let unavailable: [RuntimeName: LabFailure]
+
+    /// The bundled engine alone.
+    public static let nativeOnly = RuntimePreparation(disk: nil, unavailable: [:])
+}
+
 /// Turns the hosts of a scenario into what a guest boots from.
 public struct HostPreparation: Sendable {
     let installation: Installation
@@ -22,10 +33,12 @@ public struct HostPreparation: Sendable {
 
     /// Prepares every host; one that cannot be had is an answer, not an error.
     ///
-    /// - Parameter folder: Folder to which the scenario's relative paths refer.
+    /// - Parameters:
+    ///   - runtimes: What all of them get beside their userlands.
+    ///   - folder: Folder to which the scenario's relative paths refer.
     public func prepare(
         _ hosts: [HostSpec], kernels: [String: OwnKernel] = [:], userlands: [String: OwnUserland] = [:],
-        relativeTo folder: FilePath, lab: Lab
+        runtimes: RuntimePreparation = .nativeOnly, relativeTo folder: FilePath, lab: Lab
     ) async -> [HostName: HostReadiness] {
         var boots: [String: Result<(KernelImage, FilePath), ImagesError>] = [:]
         var disks: [String: Result<Userland, ImagesError>] = [:]
@@ -38,14 +51,35 @@ public struct HostPreparation: Sendable {
                 disks[host.userland] = await userland(host.userland, own: userlands[host.userland], folder: folder)
             }
             guard let boot = boots[host.kernel], let disk = disks[host.userland] else { continue }
-            readiness[host.name] = await ready(host, boot: boot, disk: disk, lab: lab)
+            readiness[host.name] = await ready(host, boot: boot, disk: disk, runtimes: runtimes.disk, lab: lab)
         }
         return readiness
     }
 
+    /// Prepares the runtimes that these use; one that cannot be had is left out, and it is said why.
+    public func prepare(runtimes: [RuntimeSpec]) async -> RuntimePreparation {
+        var names: Set<RuntimeName> = []
+        var unavailable: [RuntimeName: LabFailure] = [:]
+        for name in Set(runtimes.flatMap { [$0.dump.runtime, $0.restore.runtime] }).subtracting([.native]).sorted() {
+            do {
+                try await library.prepare(runtime: name)
+                names.insert(name)
+            } catch {
+                unavailable[name] = LabFailure(reason: .harnessUnavailable, summary: error.explanation.line)
+            }
+        }
+        do {
+            return RuntimePreparation(disk: try await library.runtimeDisk(names), unavailable: unavailable)
+        } catch {
+            let failure = LabFailure(reason: .harnessUnavailable, summary: error.explanation.line)
+            for name in names { unavailable[name] = failure }
+            return RuntimePreparation(disk: nil, unavailable: unavailable)
+        }
+    }
+
     private func ready(
         _ host: HostSpec, boot: Result<(KernelImage, FilePath), ImagesError>, disk: Result<Userland, ImagesError>,
-        lab: Lab
+        runtimes: RuntimeDisk?, lab: Lab
     ) async -> HostReadiness {
         do {
             _ = try lab.resolve(cpu: host.cpu)
@@ -58,6 +92,7 @@ public struct HostPreparation: Sendable {
             let image = host.machine == "microvm" ? kernel.vmlinuz : kernel.vmlinux ?? kernel.vmlinuz
             var packages = ["crlab kernel image": kernel.key, "crlab userland image": userland.key]
             for package in kernel.packages + userland.packages { packages[package.name] = package.version }
+            if let runtimes { packages["crlab runtimes image"] = runtimes.key }
             if let qemu = try? await library.qemu() {
                 packages["QEMU build"] = qemu.buildID
                 for package in qemu.packages where package.name.hasPrefix("qemu-") {
@@ -67,7 +102,7 @@ public struct HostPreparation: Sendable {
             return .ready(
                 BootImages(
                     kernel: image.string, initramfs: initramfs.string, disk: userland.disk.string,
-                    diskIdentity: userland.contentDigest),
+                    diskIdentity: userland.contentDigest, runtimeDisk: runtimes?.disk.string),
                 packages: packages)
         case (.failure(let error), _), (_, .failure(let error)):
             return .unavailable(LabFailure(reason: .harnessUnavailable, summary: error.explanation.line))

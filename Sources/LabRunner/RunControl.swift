@@ -25,7 +25,8 @@ public struct RunControl: Sendable {
         let recipes = try RecipeBook(folder: installation.recipes)
         var catalogue = Catalogue(
             workloads: installation.workloadNames().map { WorkloadName($0) }, sets: installation.workloadSets(),
-            runtimes: [.native], kernels: recipes.kernels.keys.sorted(), userlands: recipes.userlands.keys.sorted())
+            runtimes: [.native] + recipes.runtimes.keys.sorted().map { RuntimeName($0) },
+            kernels: recipes.kernels.keys.sorted(), userlands: recipes.userlands.keys.sorted())
         catalogue.families = ImageLibrary.membersSeen(.fromEnvironment(recipes: installation.recipes), recipes)
         catalogue.mayBeKernel = { recipes.mayBeMember($0) }
         return try Scenario.parse(text, file: path.string, catalogue: catalogue)
@@ -91,7 +92,7 @@ public struct RunControl: Sendable {
         let sets = Dictionary(uniqueKeysWithValues: Catalogue.setNames.map { ($0, run.workloads) })
         let scenario = try Scenario.parse(
             run.scenarioText, file: run.scenarioFile,
-            catalogue: Catalogue(workloads: run.workloads, sets: sets, runtimes: [.native]))
+            catalogue: Catalogue(workloads: run.workloads, sets: sets))
         let day = CalendarDate(String(run.startedAt.prefix(10)))
         return try Plan(
             scenario, today: day ?? Self.today, only: only.map { text throws in try CellSelection(parsing: text) })

@@ -39,9 +39,10 @@ extension Runner {
     private func dump(_ key: DumpKey, in guest: Guest, boot: Int) async throws -> WorkResult<Dumped> {
         let archive = "\(folder)/tmp/\(UUID().uuidString).archive"
         let timeouts = plan.scenario.timeouts
+        let use = plan.scenario.runtime(key.runtime).dump
         let evidence = try await guest.dump(
-            runtime: key.runtime, workload: key.workload, seed: plan.scenario.seed,
-            deadline: guest.scaled(max(timeouts.ready, timeouts.dump)), to: archive)
+            runtime: use.runtime, workload: key.workload, seed: plan.scenario.seed,
+            deadline: guest.scaled(max(timeouts.ready, timeouts.dump)), options: use.options, to: archive)
         emit(.dumped(key, evidence.ending, milliseconds: evidence.milliseconds))
         let dumped = Dumped(evidence: evidence, archive: evidence.ending == .done ? archive : nil, boot: boot)
         return Self.result(dumped, taints: evidence.taints + guest.taints)

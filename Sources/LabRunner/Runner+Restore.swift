@@ -62,10 +62,10 @@ extension Runner {
         }
         let timeouts = plan.scenario.timeouts
         let started = ContinuousClock.now
+        let use = plan.scenario.runtime(cell.runtime).restore
         let (restored, verify) = try await guest.restore(
-            runtime: cell.runtime, workload: cell.workload, seed: plan.scenario.seed,
-            deadline: guest.scaled(max(timeouts.restore, timeouts.verify)),
-            from: path)
+            runtime: use.runtime, workload: cell.workload, seed: plan.scenario.seed,
+            deadline: guest.scaled(max(timeouts.restore, timeouts.verify)), options: use.options, from: path)
         // What the guest as a whole suffered belongs to the attempt too: it decides whether the attempt is believed.
         var restore = restored
         restore.taints = Set(restore.taints + guest.taints).sorted()

@@ -14,21 +14,25 @@ public struct Runner: Sendable {
     let store: RunStore
     let lab: Lab
     let hosts: [HostName: HostReadiness]
+    let runtimes: RuntimePreparation
     let options: RunOptions
     let folder: String
     let emit: @Sendable (RunEvent) -> Void
 
     /// - Parameters:
     ///   - hosts: Every host of the plan, prepared.
+    ///   - runtimes: What their guests can dump and restore with.
     ///   - folder: The run's folder.
     public init(
-        plan: Plan, store: RunStore, lab: Lab, hosts: [HostName: HostReadiness], options: RunOptions, folder: String,
+        plan: Plan, store: RunStore, lab: Lab, hosts: [HostName: HostReadiness],
+        runtimes: RuntimePreparation = .nativeOnly, options: RunOptions, folder: String,
         emit: @escaping @Sendable (RunEvent) -> Void
     ) {
         self.plan = plan
         self.store = store
         self.lab = lab
         self.hosts = hosts
+        self.runtimes = runtimes
         self.options = options
         self.folder = folder
         self.emit = emit
@@ -64,7 +68,7 @@ public struct Runner: Sendable {
             runName: folder.hasSuffix("/Reports/\(store.run.id)") ? store.run.id : folder, emit: emit)
         let left = try await recall(recorded: recorded, judge: judge)
         try await giveUpUnavailable(left, judge: judge)
-        let doable = left.filter { isReady($0.source) && isReady($0.destination) }
+        let doable = left.filter { isReady($0.source) && isReady($0.destination) && missingRuntime($0.runtime) == nil }
 
         let dumps = Dictionary(grouping: Set(doable.map(\.dump)), by: \.source)
         try await onEveryHost(dumps.keys.sorted()) { host in
@@ -86,6 +90,12 @@ public struct Runner: Sendable {
 
     private func isReady(_ host: HostName) -> Bool {
         if case .ready = hosts[host] { true } else { false }
+    }
+
+    /// Why the runtime of a cell cannot be had; `nil` when it can.
+    private func missingRuntime(_ name: RuntimeName) -> LabFailure? {
+        let spec = plan.scenario.runtime(name)
+        return runtimes.unavailable[spec.dump.runtime] ?? runtimes.unavailable[spec.restore.runtime]
     }
 
     /// Learns what an earlier execution found out; returns the cells that are left to do.
@@ -113,6 +123,10 @@ public struct Runner: Sendable {
             try await store.recordHost(HostResult(spec: host, fingerprint: nil, unavailable: failure))
         }
         for cell in cells {
+            if let failure = missingRuntime(cell.runtime) {
+                try await recordMiss(cell, failure, judge: judge)
+                continue
+            }
             for host in [cell.source, cell.destination] {
                 guard case .unavailable(let failure) = hosts[host] else { continue }
                 try await recordMiss(cell, failure, judge: judge)

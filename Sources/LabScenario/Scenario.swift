@@ -14,7 +14,7 @@ public struct Scenario: Sendable, Equatable {
     public var kernels: [String: OwnKernel]
     /// The user's own root file systems by name.
     public var userlands: [String: OwnUserland]
-    public var runtimes: [RuntimeName]
+    public var runtimes: [RuntimeSpec]
     /// Never `all`: that is resolved by the catalogue.
     public var workloads: [WorkloadName]
     public var specs: [ScenarioSpec]
@@ -30,6 +30,11 @@ public struct Scenario: Sendable, Equatable {
 
     /// The host of a name; `nil` when the scenario has none.
     public func host(_ name: HostName) -> HostSpec? { hosts.first { $0.name == name } }
+
+    /// The runtime of a name; one that the scenario has not stands for itself.
+    public func runtime(_ name: RuntimeName) -> RuntimeSpec {
+        runtimes.first { $0.name == name } ?? RuntimeSpec(name)
+    }
 }
 
 /// A kernel that the user brings along; paths are relative to the scenario file's folder.

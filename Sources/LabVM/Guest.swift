@@ -70,8 +70,8 @@ public final class Guest: Sendable {
     /// - Parameter deadline: For the runtime, and for each wait on the workload; see ``scaled(_:)``.
     /// - Parameter archive: Where image and files go. The file exists exactly when the evidence ends with `done`.
     public func dump(
-        runtime: RuntimeName, workload: WorkloadName, seed: UInt64 = 1, deadline: Duration, options: [String] = [],
-        to archive: String
+        runtime: RuntimeName, workload: WorkloadName, seed: UInt64 = 1, deadline: Duration,
+        options: RuntimeOptions = RuntimeOptions(), to archive: String
     ) async throws(VMError) -> StageEvidence {
         let partial = archive + ".partial"
         let fd = try Descriptor.open(partial, O_WRONLY | O_CREAT | O_TRUNC)
@@ -101,8 +101,8 @@ public final class Guest: Sendable {
     ///
     /// - Returns: Evidence of both stages; `verify` is `nil` when the restore did not end with `done`.
     public func restore(
-        runtime: RuntimeName, workload: WorkloadName, seed: UInt64 = 1, deadline: Duration, options: [String] = [],
-        from archive: String
+        runtime: RuntimeName, workload: WorkloadName, seed: UInt64 = 1, deadline: Duration,
+        options: RuntimeOptions = RuntimeOptions(), from archive: String
     ) async throws(VMError) -> (restore: StageEvidence, verify: StageEvidence?) {
         let fd = try Descriptor.open(archive, O_RDONLY)
         let result = await connection.request(
@@ -173,7 +173,8 @@ public final class Guest: Sendable {
     }
 
     private func operation(
-        _ runtime: RuntimeName, _ workload: WorkloadName, _ seed: UInt64, _ deadline: Duration, _ options: [String]
+        _ runtime: RuntimeName, _ workload: WorkloadName, _ seed: UInt64, _ deadline: Duration,
+        _ options: RuntimeOptions
     ) -> OperationRequest {
         OperationRequest(
             runtime: runtime, workload: workload, seed: seed, deadlineMilliseconds: Self.milliseconds(deadline),

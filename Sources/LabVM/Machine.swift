@@ -20,11 +20,17 @@ public struct BootImages: Sendable, Hashable {
     /// Content hash of `disk`, for the fingerprint; empty when unknown.
     public var diskIdentity: String
 
-    public init(kernel: String, initramfs: String, disk: String?, diskIdentity: String = "") {
+    /// The runtimes beside the userland, a raw disk image with ext4; `nil` for the bundled engine alone.
+    public var runtimeDisk: String?
+
+    public init(
+        kernel: String, initramfs: String, disk: String?, diskIdentity: String = "", runtimeDisk: String? = nil
+    ) {
         self.kernel = kernel
         self.initramfs = initramfs
         self.disk = disk
         self.diskIdentity = diskIdentity
+        self.runtimeDisk = runtimeDisk
     }
 }
 

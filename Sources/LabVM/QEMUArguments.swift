@@ -37,15 +37,19 @@ struct QEMUArguments {
             "-device", "virtio-serial-\(bus)", "-chardev", "socket,id=agent,fd=\(Inherited.agent)",
             "-device", "virtserialport,chardev=agent,name=\(GuestProtocol.portName)",
         ]
-        if let disk = images.disk {
+        for (name, disk) in [("root", images.disk), (GuestProtocol.runtimeDiskSerial, images.runtimeDisk)] {
+            guard let disk else { continue }
             // JSON, because a comma in a path would end a key=value list.
             let block = JSONValue.object([
-                "driver": .string("raw"), "node-name": .string("root"), "read-only": .bool(true),
+                "driver": .string("raw"), "node-name": .string(name), "read-only": .bool(true),
                 "file": .object([
                     "driver": .string("file"), "filename": .string(disk), "read-only": .bool(true),
                 ]),
             ])
-            words += ["-blockdev", block.serialized(pretty: false), "-device", "virtio-blk-\(bus),drive=root"]
+            words += [
+                "-blockdev", block.serialized(pretty: false),
+                "-device", "virtio-blk-\(bus),drive=\(name),serial=\(name)",
+            ]
         }
         return words
     }

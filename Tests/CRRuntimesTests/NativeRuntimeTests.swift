@@ -50,7 +50,8 @@ struct NativeRuntimeTests {
     func commands() {
         let runtime = NativeRuntime(executable: "/e")
         let request = RuntimeRequest(
-            process: 1001, imageFolder: "/i", workFolder: "/w", logFolder: "/l", options: ["--force", "cpu.tsc"])
+            process: 1001, imageFolder: "/i", workFolder: "/w", logFolder: "/l",
+            options: RuntimeOptions(arguments: ["--force", "cpu.tsc"]))
         #expect(
             runtime.dumpCommand(request).arguments
                 == ["/e", "dump", "--pid", "1001", "-o", "/i/native.img", "--format", "json", "--force", "cpu.tsc"])

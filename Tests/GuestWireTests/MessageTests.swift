@@ -7,7 +7,10 @@ struct MessageTests {
     static let sentRequests: [GuestRequest] = [
         .probe, .listWorkloads, .shutdown,
         .dump(OperationRequest(runtime: .native, workload: "counter", deadlineMilliseconds: 1000)),
-        .restore(OperationRequest(runtime: "criu", workload: "x", seed: 9, deadlineMilliseconds: 1, options: ["-v4"])),
+        .restore(
+            OperationRequest(
+                runtime: "criu", workload: "x", seed: 9, deadlineMilliseconds: 1,
+                options: RuntimeOptions(globals: ["-v4"], arguments: ["--a"], annotations: ["b": "c"]))),
         .exec(ExecRequest(arguments: ["/bin/true", "ä\u{0}\n"], deadlineMilliseconds: 5)),
         .shell(ShellRequest(terminal: "xterm", rows: 24, columns: 80)),
         .reseed(

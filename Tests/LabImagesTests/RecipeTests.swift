@@ -83,6 +83,34 @@ struct RecipeTests {
         #expect(reason.contains(bad.says), "\(reason)")
     }
 
+    static let badRuntimes = [
+        Bad(name: "nothing", text: "suite: a\n", line: 1, says: "packages and program or path"),
+        Bad(name: "no program", text: "suite: a\npackages: [criu]\n", line: 2, says: "packages and program or path"),
+        Bad(name: "both", text: "path: x\npackages: [a]\n", line: 2, says: "beside the key path"),
+        Bad(name: "leaves the root", text: "path: x\nprogram: ../criu\n", line: 2, says: "relative to the root"),
+    ]
+
+    @Test("a damaged runtime recipe is told with its line", arguments: badRuntimes)
+    func runtimeErrors(_ bad: Bad) throws {
+        let error = try #require(throws: ImagesError.self) {
+            try RuntimeRecipe(text: bad.text, path: "/r/runtimes/criu-x.yaml")
+        }
+        guard case .recipeInvalid(_, let line, let reason) = error else {
+            Issue.record("another error: \(error)")
+            return
+        }
+        #expect(line == bad.line)
+        #expect(reason.contains(bad.says), "\(reason)")
+    }
+
+    @Test("a runtime's name says how it is called; a build of one's own counts from the recipe's folder")
+    func runtimes() throws {
+        let own = try RuntimeRecipe(text: "path: ../b\nprogram: sbin/criu\n", path: "/r/runtimes/criu-mine.yaml")
+        #expect(own.source == .path("/r/b"))
+        #expect(own.program == "sbin/criu")
+        #expect(throws: ImagesError.self) { try RuntimeRecipe(text: "path: b\n", path: "/r/runtimes/mine.yaml") }
+    }
+
     @Test("the recipes that crlab ships can be read")
     func shipped() throws {
         let folder = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
@@ -92,6 +120,9 @@ struct RecipeTests {
         #expect(Set(book.userlands.keys).isSuperset(of: ["debian-11", "debian-12"]))
         for result in book.kernels.values { _ = try result.get() }
         for result in book.userlands.values { _ = try result.get() }
+        let runtimes = ["criu-3.17", "criu-4.1", "criu-4.2", "criu-4.3", "runsc-2022", "runsc-2024"]
+        #expect(book.runtimes.keys.sorted() == runtimes)
+        for result in book.runtimes.values { _ = try result.get() }
         #expect(try book.qemu.get().packages == ["qemu-system-x86"])
         #expect(try book.modules.get().boot.contains("virtio_console"))
         #expect(throws: ImagesError.self) { try book.kernel(named: "none") }

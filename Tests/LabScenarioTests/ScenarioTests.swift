@@ -42,7 +42,7 @@ struct ScenarioTests {
             ])
         #expect(read.kernels == ["mine": OwnKernel(bzImage: "../k/bzImage", modules: "../k/modules")])
         #expect(read.userlands == ["own": .tar("root.tar.xz"), "other": .directory("/srv/root")])
-        #expect(read.runtimes == ["native", "criu"])
+        #expect(read.runtimes.map(\.name) == ["native", "criu"])
         #expect(read.workloads == ["pipes", "counter"])
         #expect(read.matrix == .product(sources: ["plain"], destinations: ["plain", "special"]))
         #expect(read.exclude.map(\.pattern) == [CellPattern(workloads: ["pipes"], control: false)])
@@ -64,7 +64,7 @@ struct ScenarioTests {
     @Test("what a short file means")
     func short() throws {
         let read = try scenario(threeHosts)
-        #expect(read.runtimes == [.native])
+        #expect(read.runtimes == [RuntimeSpec(.native)])
         #expect(read.specs == [.standard])
         #expect(read.seed == 1)
         #expect(read.timeouts == Timeouts())

@@ -88,7 +88,9 @@ struct ShippedScenarioTests {
             "unknown kernel", "unknown userland", "unknown runtime", "spec", "unknown source", "pairs and sources",
             "unknown host in a pattern", "unknown workload in a pattern", "unknown reason", "lab reason",
             "reason of a restored cell", "no such day", "own kernel like a recipe", "host without cpu",
-            "host without kernel", "line break in a title",
+            "host without kernel", "line break in a title", "runtime with another family's option",
+            "runtime without a family", "runtime named like another family", "runtime option of the other stage",
+            "runtime of another family at restore", "unknown value of a runtime option",
         ]
         guard !beyond.contains(c.name), let node = try? YAMLNode.parse(c.text, file: "s.yaml") else { return }
         #expect(try SchemaChecker(schema()).problems(in: node.json) != [])

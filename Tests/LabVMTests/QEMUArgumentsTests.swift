@@ -39,7 +39,7 @@ struct QEMUArgumentsTests {
         spec.machine = "microvm"
         let microvm = words(spec, disk: "/d")
         #expect(microvm.contains("virtio-serial-device"))
-        #expect(microvm.contains("virtio-blk-device,drive=root"))
+        #expect(microvm.contains("virtio-blk-device,drive=root,serial=root"))
     }
 
     struct ClockCase: Sendable, CustomTestStringConvertible {

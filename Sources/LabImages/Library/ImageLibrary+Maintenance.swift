@@ -45,6 +45,9 @@ extension ImageLibrary {
             case .qemu: false
             case .kernel, .initramfs: recipes.kernels[name] == nil && !recipes.mayBeMember(name)
             case .userland: recipes.userlands[name] == nil
+            case .runtime: recipes.runtimes[name] == nil
+            // Made again from its runtimes in a second.
+            case .runtimes: true
             }
         }
         let referenced = cache.referencedEntries()

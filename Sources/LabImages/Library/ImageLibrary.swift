@@ -37,20 +37,21 @@ public actor ImageLibrary {
         cache = try ImageCache(folder: configuration.cache, tools: tools)
     }
 
-    /// Names of the kernels and userlands that recipes describe, sorted; also those whose recipes are damaged.
-    public nonisolated var known: (kernels: [String], userlands: [String]) {
-        (recipes.kernels.keys.sorted(), recipes.userlands.keys.sorted())
+    /// Names of the kernels, userlands and runtimes that recipes describe, sorted; also those whose recipes are damaged.
+    public nonisolated var known: (kernels: [String], userlands: [String], runtimes: [String]) {
+        (recipes.kernels.keys.sorted(), recipes.userlands.keys.sorted(), recipes.runtimes.keys.sorted())
     }
 
-    /// Prepares QEMU, kernels and userlands; one that is not to be had does not stop the others.
+    /// Prepares QEMU, kernels, userlands and runtimes; one that is not to be had does not stop the others.
     ///
     /// - Parameters:
     ///   - kernels: Names and patterns; `nil` means all recipes, but no family: that would be a dozen kernels.
     ///   - userlands: Names; `nil` means all recipes.
+    ///   - runtimes: Names; `nil` means all recipes.
     ///   - workloads: The folder copied into every userland; `nil` for none.
     /// - Returns: One result for each recipe, QEMU first.
     public func prepare(
-        kernels: [String]? = nil, userlands: [String]? = nil, workloads: FilePath? = nil
+        kernels: [String]? = nil, userlands: [String]? = nil, runtimes: [String]? = nil, workloads: FilePath? = nil
     ) async -> [Preparation] {
         var results = [
             await attempt(.qemu, "qemu") { () async throws(ImagesError) in try await self.qemu().buildID }
@@ -73,6 +74,12 @@ public actor ImageLibrary {
             results.append(
                 await attempt(.userland, name) { () async throws(ImagesError) in
                     try await self.userland(named: name, workloads: workloads).key
+                })
+        }
+        for name in runtimes ?? known.runtimes {
+            results.append(
+                await attempt(.runtime, name) { () async throws(ImagesError) in
+                    try await self.runtime(recipes.runtime(named: name)).manifest.key
                 })
         }
         return results

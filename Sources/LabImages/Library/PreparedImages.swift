@@ -1,3 +1,4 @@
+public import CRModel
 public import SystemPackage
 
 /// A QEMU that can be run.
@@ -61,6 +62,18 @@ public struct Userland: Sendable, Equatable {
     /// Packages it comes from; empty for a root of the user.
     public let packages: [PackageRecord]
     /// Key of the cache entry.
+    public let key: String
+}
+
+/// Runtimes as a disk, one folder for each.
+public struct RuntimeDisk: Sendable, Equatable {
+    /// Sorted.
+    public let runtimes: [RuntimeName]
+    /// An ext4 file system without partition table, to be attached read-only.
+    public let disk: FilePath
+    /// Packages that the runtimes come from.
+    public let packages: [PackageRecord]
+    /// Key of the cache entry: equal for equal content.
     public let key: String
 }
 

@@ -1,6 +1,6 @@
 public import SystemPackage
 
-/// All recipes of one folder: `qemu.yaml`, `modules.yaml`, `kernels/*.yaml`, `userlands/*.yaml`.
+/// All recipes of one folder: `qemu.yaml`, `modules.yaml`, `kernels/*.yaml`, `userlands/*.yaml`, `runtimes/*.yaml`.
 ///
 /// A recipe that cannot be used does not hide the others: it is kept as its error and reported when asked for.
 public struct RecipeBook: Sendable {
@@ -10,6 +10,8 @@ public struct RecipeBook: Sendable {
     public let families: [String: Result<KernelFamily, ImagesError>]
     /// Userland recipes or what is wrong with them, by name.
     public let userlands: [String: Result<UserlandRecipe, ImagesError>]
+    /// Runtime recipes or what is wrong with them, by name.
+    public let runtimes: [String: Result<RuntimeRecipe, ImagesError>]
     /// The QEMU recipe or what is wrong with it.
     public let qemu: Result<QEMURecipe, ImagesError>
     let modules: Result<ModuleWish, ImagesError>
@@ -29,6 +31,9 @@ public struct RecipeBook: Sendable {
         }
         userlands = Self.read(folder.appending("userlands")) { (text, path) throws(ImagesError) in
             try UserlandRecipe(text: text, path: path)
+        }
+        runtimes = Self.read(folder.appending("runtimes")) { (text, path) throws(ImagesError) in
+            try RuntimeRecipe(text: text, path: path)
         }
         let qemuPath = folder.appending("qemu.yaml")
         qemu = Result { () throws(ImagesError) in
@@ -69,6 +74,16 @@ public struct RecipeBook: Sendable {
     public func userland(named name: String) throws(ImagesError) -> UserlandRecipe {
         guard let recipe = userlands[name] else {
             throw .recipeUnknown(kind: .userland, name: name, known: userlands.keys.sorted())
+        }
+        return try recipe.get()
+    }
+
+    /// A runtime recipe by name.
+    ///
+    /// - Throws: What is wrong with it, or `ImagesError.recipeUnknown`.
+    public func runtime(named name: String) throws(ImagesError) -> RuntimeRecipe {
+        guard let recipe = runtimes[name] else {
+            throw .recipeUnknown(kind: .runtime, name: name, known: runtimes.keys.sorted())
         }
         return try recipe.get()
     }

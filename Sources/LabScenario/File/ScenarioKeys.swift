@@ -32,6 +32,7 @@ enum ScenarioKeys {
         keys: ["boot", "ready", "dump", "carry", "restore", "verify", "run"])
 
     static let all = [
-        scenario, defaults, host, kernel, userland, root, matrix, pattern, expectation, timeouts,
+        scenario, defaults, host, kernel, userland, root, matrix, pattern, expectation, timeouts, anyRuntime,
+        anyRuntimeStage,
     ]
 }

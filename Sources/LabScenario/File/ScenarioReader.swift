@@ -35,7 +35,8 @@ struct ScenarioReader {
         let specs = try specs()
         let workloads = try workloads()
         let patterns = PatternReader(
-            hosts: hosts.map(\.name), runtimes: runtimes, workloads: Set(workloads + catalogue.workloads).sorted(),
+            hosts: hosts.map(\.name), runtimes: runtimes.map(\.name),
+            workloads: Set(workloads + catalogue.workloads).sorted(),
             specs: specs.map(\.name))
         return Scenario(
             name: Self.stem(of: file), title: try fields["title"]?.string("title") ?? "", text: text, hosts: hosts,
@@ -54,12 +55,6 @@ struct ScenarioReader {
     }
 
     // MARK: Factors
-
-    private func runtimes() throws(ScenarioError) -> [RuntimeName] {
-        guard let node = fields["runtimes"] else { return [.native] }
-        return try list(node, "runtimes", kind: "runtime", known: catalogue.runtimes?.map(\.rawValue))
-            .map(RuntimeName.init(rawValue:))
-    }
 
     private func workloads() throws(ScenarioError) -> [WorkloadName] {
         let node = try fields.required("workloads")

@@ -81,7 +81,7 @@ public struct Plan: Sendable, Equatable {
             throw .tooManyCells(file: scenario.file, cells: size, limit: maximumCells)
         }
         var cells: Set<Cell> = []
-        for runtime in scenario.runtimes {
+        for runtime in scenario.runtimes.map(\.name) {
             for workload in scenario.workloads {
                 for spec in scenario.specs {
                     for source in scenario.hosts {
