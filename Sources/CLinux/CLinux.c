@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -184,6 +185,9 @@ pid_t crl_clone_paused(
     struct clone_args args = {0};
     if (flags & CLONE_VM) return -EINVAL;
     *pidfd = -1;
+    // The parent may be killed before the child has asked for its own death then; this descriptor tells.
+    int parent = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (parent < 0) return -errno;
     args.flags = flags | CLONE_PIDFD;
     args.pidfd = (uint64_t)(uintptr_t)pidfd;
     args.exit_signal = (uint64_t)exit_signal;
@@ -194,9 +198,14 @@ pid_t crl_clone_paused(
     long pid = call3(SYS_clone3, (unsigned long)&args, sizeof args, 0);
     if (pid == 0) {
         call3(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0);
+        struct pollfd gone = {.fd = parent, .events = POLLIN};
+        if (call3(SYS_poll, (unsigned long)&gone, 1, 0) > 0 && gone.revents & POLLIN) call3(SYS_exit_group, 0, 0, 0);
+        call3(SYS_close, (unsigned long)parent, 0, 0);
         for (;;) call3(SYS_pause, 0, 0, 0);
     }
     unblock_to(&mask);
+    // With a shared table it is the child that closes it.
+    if (pid < 0 || !(flags & CLONE_FILES)) close(parent);
     return (pid_t)pid;
 }
 

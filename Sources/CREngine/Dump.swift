@@ -45,8 +45,8 @@ public enum Dump {
     /// Freezes the tree of `options.pid`, writes its image to `output`, and ends it (or lets it run on).
     ///
     /// Whatever fails, and also after SIGTERM, SIGINT or SIGHUP, the workload runs on as before; it is ended only after
-    /// the whole image was written. All of it happens on the calling thread, with those signals, SIGCHLD and SIGPIPE
-    /// blocked meanwhile.
+    /// the whole image was written. All of it happens on the calling thread, with those signals, SIGCHLD, SIGPIPE and
+    /// SIGXFSZ blocked meanwhile.
     ///
     /// - Parameters:
     ///   - output: A descriptor, which stays open. Nothing is sought, so a pipe or a socket will do.
@@ -58,14 +58,14 @@ public enum Dump {
         commit: () throws(EngineError) -> Void = { () throws(EngineError) in }
     ) throws(EngineError) -> DumpReport {
         let ending = [Signals.terminate, Signals.interrupt, Signals.hangup]
+        // A closed pipe is reported as EPIPE, a file beyond RLIMIT_FSIZE as EFBIG.
+        let reported = [Signals.pipe, Signals.fileSize]
         let mask = try EngineError.wrap("block signals") { () throws(LinuxError) in
-            try Signals.block(ending + [Signals.child, Signals.pipe])
+            try Signals.block(ending + [Signals.child] + reported)
         }
         defer {
-            // A closed pipe was reported as EPIPE; its signal must not end the engine when the mask is lifted.
-            if mask & Signals.mask([Signals.pipe]) == 0 {
-                _ = Signals.take(Signals.mask([Signals.pipe]), timeoutNanoseconds: 0)
-            }
+            // Their signals must not end the engine when the mask is lifted.
+            while Signals.take(Signals.mask(reported) & ~mask, timeoutNanoseconds: 0) != nil {}
             try? Signals.setMask(mask)
         }
         let wakeups = Signals.mask(ending)
@@ -96,7 +96,7 @@ public enum Dump {
             defer { collector.close() }
             try tree.freeze(root: options.pid)
             clock.end("freeze")
-            FaultPoint.dumpFrozen.reach()
+            try FaultPoint.dumpFrozen.reach()
             collector.externals = options.externals
             try collector.collect()
             if !options.leaveRunning { try collector.refuseStrays() }
@@ -105,16 +105,16 @@ public enum Dump {
             try collector.findInherited()
             try check(collector.contents)
             clock.end("collect")
-            FaultPoint.dumpCollected.reach()
+            try FaultPoint.dumpCollected.reach()
             let written = try write(collector, to: output, wakeups, place: place)
             clock.end("pages")
-            FaultPoint.dumpWritten.reach()
+            try FaultPoint.dumpWritten.reach()
             var report = DumpReport(
                 pid: options.pid, tasks: tree.tasks.count, processes: tree.processes.count, pages: written.pages,
                 imageBytes: written.bytes, milliseconds: [:])
             if !options.leaveRunning { try collector.network.confirm() }
             try commit()
-            FaultPoint.dumpCommitted.reach()
+            try FaultPoint.dumpCommitted.reach()
             // From here on there is no way back: the image is whole.
             if options.leaveRunning {
                 collector.network.release()
@@ -187,10 +187,10 @@ public enum Dump {
                 writer = try ImageWriter(to: sink)
                 for record in collector.contents.records { try writer.write(record) }
                 try writer.endMetadata()
-                FaultPoint.dumpMetadata.reach()
             } catch {
                 throw .image(error)
             }
+            do throws(EngineError) { try FaultPoint.dumpMetadata.reach() } catch { throw .engine(error) }
             for space in collector.spaces where !space.early.isEmpty {
                 try pages.write(space, early: true, to: &writer)
             }

@@ -399,7 +399,7 @@ final class FrozenTree {
         let deadline = Deadline(seconds: 30)
         for level in levels.reversed() {
             for process in level where !process.isZombie { try? Signals.send(Signals.kill, to: process.pid) }
-            FaultPoint.dumpEnding.reach()
+            try FaultPoint.dumpEnding.reach()
             for process in level {
                 // A leader reports its end only after the other threads of its process were reaped.
                 for task in process.tasks.reversed() { try awaitEnd(task, deadline) }

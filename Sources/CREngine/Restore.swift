@@ -107,7 +107,7 @@ final class RestoreSession {
     func run() throws(EngineError) -> RestoredTree {
         var (reader, contents) = try open()
         end("read")
-        FaultPoint.restoreRead.reach()
+        try FaultPoint.restoreRead.reach()
         var preflight = RestorePreflight(contents, options)
         try preflight.check()
         notes += preflight.notes
@@ -130,7 +130,7 @@ final class RestoreSession {
             try files.open()
             files.content = { namespaces.contentFile($0) }
             end("files")
-            FaultPoint.restoreFiles.reach()
+            try FaultPoint.restoreFiles.reach()
             // CLONE_FILES
             try root.call(.unshare, [0x400], doing: "have descriptors of its own")
             try build(tree, plan, files, namespaces, contents, &reader)
@@ -173,7 +173,7 @@ final class RestoreSession {
             }.map(\.number))
         try files.terminals.finishSessions(tree)
         end("tasks")
-        FaultPoint.restoreTasks.reach()
+        try FaultPoint.restoreTasks.reach()
         let live = contents.processes.filter { !$0.isZombie }
         end("memory")
         try fillPages(spaces, &reader)
@@ -185,7 +185,7 @@ final class RestoreSession {
         try namespaces.finish()
         notes += spaces.notes
         end("pages")
-        FaultPoint.restorePages.reach()
+        try FaultPoint.restorePages.reach()
         try tree.endZombies()
         // Before signal actions and pending signals are set: ends and stops of children are reported to the stubs.
         notes += try tree.stopProcesses(contents)
@@ -200,10 +200,10 @@ final class RestoreSession {
         }
         try giveFiles(tree, files, live, contents)
         end("descriptors")
-        FaultPoint.restoreDescriptors.reach()
+        try FaultPoint.restoreDescriptors.reach()
         for record in live { try setUp(tree, record, contents) }
         end("state")
-        FaultPoint.restoreState.reach()
+        try FaultPoint.restoreState.reach()
         try letGo(tree, files, live, contents)
         end("resume")
     }
@@ -410,28 +410,28 @@ final class RestoreSession {
     private func letGo(
         _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ contents: ImageContents
     ) throws(EngineError) {
-        let running = live.filter { $0.stopSignal == 0 }
+        let stopped = Set(live.filter { $0.stopSignal != 0 }.map(\.pid))
         for record in live { sharers[record.addressSpace, default: 0] += 1 }
         for record in live { try arm(tree, record, contents) }
         try files.arm { tree.outer($0) }
         if let first = tree.namespaceInit {
             try RestoreInit.start(first, root: contents.header.root, detach: options.detach)
         }
+        try FaultPoint.restoreArmed.reach()
+        // What cannot be done twice, so that an engine that is killed here costs a name or a connection: as late as can be,
+        // and nothing that takes time stands between it and the release.
         files.activateConnections()
         files.systemV.commit()
         files.removeOtherNames()
         files.close(but: files.inotifies.union(files.watchedInodes))
         try files.watch()
-        files.close()
-        try letStand(tree, Set(live.filter { $0.stopSignal != 0 }.map(\.pid)), contents)
-        let pids = Set(running.map(\.pid))
-        tree.namespaces?.freeze()
-        let last = contents.tasks.reversed().filter { pids.contains($0.process) }
-        FaultPoint.restoreArmed.reach()
         // From here on the tasks survive the engine, all together: whoever is not detached yet is let go with its end.
-        for task in last { try? Ptrace.setOptions(tree.outer(task.tid), []) }
-        FaultPoint.restoreReleased.reach()
-        for task in last {
+        for task in contents.tasks.reversed() { try? Ptrace.setOptions(tree.outer(task.tid), []) }
+        try FaultPoint.restoreReleased.reach()
+        files.close()
+        try letStand(tree, stopped, contents)
+        tree.namespaces?.freeze()
+        for task in contents.tasks.reversed() where !stopped.contains(task.process) {
             // An error means that the task has been killed meanwhile.
             try? Ptrace.detach(tree.outer(task.tid))
         }

@@ -68,6 +68,8 @@ public enum Files {
         public static let noFollow = OpenFlags(rawValue: 0o400000)
         public static let closeOnExec = OpenFlags(rawValue: 0o2000000)
         public static let pathOnly = OpenFlags(rawValue: 0o10000000)
+        /// A file without a name in the folder that is opened (O_TMPFILE).
+        public static let nameless = OpenFlags(rawValue: 0o20200000)
     }
 
     static func withPath(_ path: String, _ body: (UInt64) -> Int64) -> Int64 {

@@ -11,6 +11,7 @@ public enum Signals {
     public static let cont: Int32 = 18
     public static let stop: Int32 = 19
     public static let terminalStop: Int32 = 20
+    public static let fileSize: Int32 = 25
 
     /// A mask with these signals.
     public static func mask(_ signals: [Int32]) -> UInt64 {

@@ -18,6 +18,8 @@ enum DumpCommand {
         options.tcp = try arguments.tcp()
         options.leaveRunning = arguments.flags.contains("--leave-running")
         do throws(EngineError) {
+            // To the end: who asks for an end when all is done gets the answer that it is done.
+            try RestoreCommand.blockSignals()
             let report = try dump(options, to: path)
             for note in report.notes { Output.note(note) }
             if isJSON {
@@ -51,7 +53,7 @@ enum DumpCommand {
 
     private static func dump(_ options: DumpOptions, to path: String) throws(EngineError) -> DumpReport {
         if path == "-" { return try Dump.run(options, to: 1, place: "standard output") }
-        let output = try Destination(path)
+        let output = try ImageFile(path)
         defer { Files.close(output.fd) }
         do {
             return try Dump.run(options, to: output.fd, place: path) { () throws(EngineError) in try output.commit() }
@@ -59,47 +61,6 @@ enum DumpCommand {
             // Half an image is of no use, and must not be taken for one.
             output.discard()
             throw error
-        }
-    }
-
-    /// Where an image is written: beside the file that it replaces when it is whole, or into what is no regular file.
-    private struct Destination {
-        let fd: Int32
-        private let name: String
-        private let target: String?
-
-        init(_ path: String) throws(EngineError) {
-            do throws(LinuxError) {
-                var target = path
-                if let there = try? Files.status(of: path) {
-                    guard there.kind == .regular else {
-                        fd = try Files.open(path, [.writeOnly])
-                        name = path
-                        self.target = nil
-                        return
-                    }
-                    // Through symbolic links to the file itself.
-                    let old = try Files.open(path, .pathOnly)
-                    defer { Files.close(old) }
-                    target = try Files.link("/proc/self/fd/\(old)")
-                }
-                name = target + ".part-\(Kernel.attempt(.getpid))"
-                self.target = target
-                // O_TRUNC rather than O_EXCL: what an engine with this PID left behind is of no use.
-                fd = try Files.open(name, [.writeOnly, .create, .truncate, .noFollow], mode: 0o600)
-            } catch {
-                throw .output(path, error.errno ?? .inputOutput)
-            }
-        }
-
-        /// Gives the whole image its name.
-        func commit() throws(EngineError) {
-            guard let target else { return }
-            do { try Files.rename(name, to: target) } catch { throw .output(target, error.errno ?? .inputOutput) }
-        }
-
-        func discard() {
-            if target != nil { try? Files.unlink(name) }
         }
     }
 

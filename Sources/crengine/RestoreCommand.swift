@@ -50,7 +50,7 @@ enum RestoreCommand {
 
     static func blockSignals() throws(EngineError) {
         try EngineError.wrap("block signals") { () throws(LinuxError) in
-            _ = try Signals.block(ending + [Signals.child, Signals.pipe])
+            _ = try Signals.block(ending + [Signals.child, Signals.pipe, Signals.fileSize])
         }
     }
 
