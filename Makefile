@@ -24,7 +24,7 @@ help:
 	@echo 'make applications  the same for Scenarios/applications.yaml: every kernel object, servers, a tmux, kernels'
 	@echo 'make test     all tests: pure, engine (root), guest (QEMU)'
 	@echo 'make bench    benchmarks, to Benchmarks/results/latest.json'
-	@echo 'make soak     engine tests, 100 rounds over every workload (root)'
+	@echo 'make soak     dumps and restores with faults, over every workload (root): ROUNDS=2000 SEED=1 FIRST=0 ONLY= FAULT='
 	@echo 'make man      the manual page of crengine, to .build/release/crengine.8'
 	@echo 'make check    format, architecture, warnings'
 
@@ -72,8 +72,16 @@ man: build
 bench: build workloads
 	@Benchmarks/run
 
+# A failure says with which of these its round comes again.
+ROUNDS := 2000
+SEED := 1
+FIRST := 0
+ONLY :=
+FAULT :=
+
 soak: build workloads
-	@CRLAB_ENGINE_ROUNDS=100 Tests/run --only EngineTests
+	@Tests/Soak/soak --engine $(BUILD)/crengine --workloads $(WORKLOADS) --rounds $(ROUNDS) --seed $(SEED) \
+	    --first $(FIRST) --only '$(ONLY)' $(if $(FAULT),--fault $(FAULT))
 
 fuzz: setup
 	@Tests/Fuzz/run

@@ -27,9 +27,6 @@ enum EngineLab {
             .replacing(/\/$/, with: "") + "/crlab-\(name)-\(UUID().uuidString)"
     }
 
-    /// How often each workload is dumped and restored; `make soak` says 100.
-    static let rounds = environment["CRLAB_ENGINE_ROUNDS"].flatMap(Int.init) ?? 3
-
     /// Why no engine test can run here; `nil` when they can.
     static let missing: String? = {
         if geteuid() != 0 { return "restoring a task tree with its PIDs needs root" }
