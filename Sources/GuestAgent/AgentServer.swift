@@ -177,8 +177,10 @@ final class AgentServer {
             try channel.send(.reply, request: number, GuestReply.done)
             return false
         case .reseed(let welcome):
-            _ = reseed(welcome)
-            try channel.send(.reply, request: number, GuestReply.done)
+            // A clone without randomness of its own must not be used.
+            let warnings = reseed(welcome)
+            let failure = AgentFailure(reason: .harnessAgent, message: warnings.joined(separator: "; "))
+            try channel.send(.reply, request: number, warnings.isEmpty ? GuestReply.done : .failed(failure))
         case .probe:
             try channel.send(.reply, request: number, GuestReply.fingerprint(fingerprint()))
         case .listWorkloads:

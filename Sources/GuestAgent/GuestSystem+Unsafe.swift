@@ -146,6 +146,13 @@ enum GuestSystem {
             Kernel.attempt(.ioctl, UInt64(fd), 0x4008_5203, UInt64(UInt(bitPattern: buffer.baseAddress)))
         }
         if let errno = Kernel.errno(of: answer) { throw .call("ioctl RNDADDENTROPY", object: "/dev/urandom", errno) }
+        // A generator that is seeded already takes the new bytes into its pool and goes on with the old key for up to a
+        // minute: clones would draw the same numbers. RNDRESEEDCRNG makes it take the pool now. ENODATA: it was never
+        // seeded, then the new bytes are its first seed.
+        let reseeded = Kernel.attempt(.ioctl, UInt64(fd), 0x5207)
+        if let errno = Kernel.errno(of: reseeded), errno != .noData {
+            throw .call("ioctl RNDRESEEDCRNG", object: "/dev/urandom", errno)
+        }
     }
 
     /// Ends the guest: QEMU runs with -no-reboot, so a reset is an exit.

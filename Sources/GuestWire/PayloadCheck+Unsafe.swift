@@ -2,8 +2,9 @@
 ///
 /// Each step is reversible, so a change of any one word always changes the lanes. A CRC would find no more of what
 /// happens on a virtio channel, and under TCG its table lookups cost five times the transport itself.
-enum PayloadCheck {
-    static func value(_ bytes: [UInt8]) -> UInt32 {
+public enum PayloadCheck {
+    /// The checksum of some bytes.
+    public static func value(_ bytes: [UInt8]) -> UInt32 {
         let prime: UInt64 = 0x9e37_79b9_7f4a_7c15
         var lanes: (UInt64, UInt64, UInt64, UInt64) = (1, 2, 3, UInt64(bytes.count))
         let whole = bytes.count & ~31

@@ -8,11 +8,13 @@ import SystemPackage
 
 /// Boots hosts of a scenario for commands that look at them.
 struct HostJob: Sendable {
-    let accelerator: AcceleratorChoice
+    private let accelerator: AcceleratorChoice
+    private let cold: Bool
     private let progress = ProgressPrinter()
 
-    init(accelerator: AcceleratorChoice) {
-        self.accelerator = accelerator
+    init(_ guests: GuestOptions) {
+        accelerator = guests.accelerator ?? .auto
+        cold = guests.cold
     }
 
     func fingerprints(ofScenario file: FilePath) async throws -> [HostName: HostResult] {
@@ -65,7 +67,8 @@ struct HostJob: Sendable {
 
     private func open() async throws -> LabSession {
         let progress = progress
-        return try await LabSession.open(accelerator: accelerator, logger: Logger(label: "crlab")) { event in
+        return try await LabSession.open(accelerator: accelerator, cold: cold, logger: Logger(label: "crlab")) {
+            event in
             progress.show(.images(event))
         }
     }

@@ -17,7 +17,7 @@ struct HostsCommand: AsyncParsableCommand, Sendable {
 
     func run() async throws {
         try await ExitStatus.guarding {
-            let hosts = try await HostJob(accelerator: guests.accelerator ?? .auto).fingerprints(
+            let hosts = try await HostJob(guests).fingerprints(
                 ofScenario: FilePath(scenario))
             switch format.format {
             case .json: Terminal.answer(try JSONCoder.text(of: hosts, pretty: true))

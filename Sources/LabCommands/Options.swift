@@ -30,6 +30,9 @@ struct GuestOptions: ParsableArguments, Sendable {
     @Option(help: "Guests at the same time; by default one for each processor.")
     var guests: Int?
 
+    @Flag(help: "Boot every guest, instead of cloning one that was booted before; for comparisons.")
+    var cold = false
+
     func validate() throws {
         if let guests, !(1...64).contains(guests) { throw ValidationError("--guests takes a number from 1 to 64") }
     }

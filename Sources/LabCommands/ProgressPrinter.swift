@@ -3,6 +3,7 @@ import Foundation
 import LabImages
 import LabReport
 import LabRunner
+import LabVM
 import Synchronization
 
 /// Shows a run while it goes: one line that renews itself on a terminal, one line for each event elsewhere.
@@ -57,13 +58,33 @@ extension RunEvent {
         case .note(let text): [.note("note: \(text)")]
         case .hostUnavailable(let host, let failure): [.note("host \(host) is not to be had: \(failure.summary)")]
         case .booting(let host, let purpose): [.guest(host, purpose: purpose, running: true)]
-        case .booted(let host, let milliseconds, let slowdown):
-            [.note("\(host) booted in \(seconds(milliseconds)), \(oneDigit(slowdown)) times slower than this machine")]
+        case .booted(let host, let milliseconds, let origin, let slowdown):
+            origin.lines(of: host)
+                + [
+                    .note(
+                        "\(host) \(origin.verb) in \(seconds(milliseconds)), \(oneDigit(slowdown)) times slower than this machine"
+                    )
+                ]
         case .ended(let host, let purpose): [.guest(host, purpose: purpose, running: false)]
         case .dumped(let key, let ending, let milliseconds):
             [.note("\(key.workload) on \(key.source): dump \(ending.rawValue), \(seconds(milliseconds))")]
         case .retrying(let what, let why): [.note("\(what): once more, alone in a fresh guest (\(why))")]
         case .cell(let result, let finished, let total): [.cell(result, finished: finished, of: total)]
+        }
+    }
+}
+
+extension Guest.Origin {
+    fileprivate var verb: String {
+        if case .clone = self { "cloned" } else { "booted" }
+    }
+
+    /// What is to be said before it.
+    fileprivate func lines(of host: HostName) -> [ProgressEvent] {
+        switch self {
+        case .clone(let milliseconds?): [.note("\(host) booted in \(seconds(milliseconds)), and kept for clones")]
+        case .bootInstead(let why): [.note("note: \(host) is booted and not cloned: \(why)")]
+        case .boot, .clone(nil): []
         }
     }
 }

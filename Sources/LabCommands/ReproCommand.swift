@@ -23,7 +23,7 @@ struct ReproCommand: AsyncParsableCommand, Sendable {
         try await ExitStatus.guarding {
             let job = RunJob(
                 options: RunOptions(guestsAtOnce: guests.guestsAtOnce, keepImages: keepImages),
-                accelerator: guests.accelerator)
+                guests: guests)
             let (results, folder) = try await job.repeat(
                 cell: which.cell, ofRun: which.run,
                 folder: reportDir.map { FilePath($0) })

@@ -41,7 +41,7 @@ struct RunCommand: AsyncParsableCommand, Sendable {
 
     func run() async throws {
         try await ExitStatus.guarding {
-            let job = RunJob(options: runOptions, accelerator: guests.accelerator)
+            let job = RunJob(options: runOptions, guests: guests)
             let (results, folder) =
                 if resume {
                     try await job.resume(subject)

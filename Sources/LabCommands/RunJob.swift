@@ -10,7 +10,7 @@ import SystemPackage
 /// A run from the command's side: session, progress, and the reports at the end.
 struct RunJob: Sendable {
     let options: RunOptions
-    let accelerator: AcceleratorChoice?
+    let guests: GuestOptions
     let progress = ProgressPrinter()
 
     func start(_ file: FilePath, only: [String], folder: FilePath?) async throws -> (Results, FilePath) {
@@ -44,8 +44,9 @@ struct RunJob: Sendable {
 
     /// - Parameter recorded: The accelerator of the run that goes on or is repeated: another one would be another experiment.
     private func openSession(like recorded: String? = nil) async throws -> LabSession {
-        let choice = accelerator ?? recorded.flatMap(AcceleratorChoice.init(rawValue:)) ?? .auto
-        return try await LabSession.open(accelerator: choice, logger: Logger(label: "crlab")) { event in
+        let choice = guests.accelerator ?? recorded.flatMap(AcceleratorChoice.init(rawValue:)) ?? .auto
+        return try await LabSession.open(accelerator: choice, cold: guests.cold, logger: Logger(label: "crlab")) {
+            event in
             progress.show(.images(event))
         }
     }

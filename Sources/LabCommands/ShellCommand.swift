@@ -20,7 +20,7 @@ struct ShellCommand: AsyncParsableCommand, Sendable {
 
     func run() async throws {
         try await ExitStatus.guarding {
-            let status = try await HostJob(accelerator: guests.accelerator ?? .auto)
+            let status = try await HostJob(guests)
                 .shell(on: HostName(host), ofScenario: FilePath(scenario), command: command)
             if status != 0 { throw ExitCode(Int32(truncatingIfNeeded: status)) }
         }

@@ -13,8 +13,10 @@ public struct LabSession: Sendable {
     /// Opens the lab on this machine. Fetches QEMU when the machine has none that is good.
     ///
     /// - Parameter accelerator: `auto` probes KVM by booting a guest.
+    /// - Parameter cold: Boot every guest instead of cloning warm ones.
     public static func open(
-        accelerator: AcceleratorChoice, logger: Logger, progress: @escaping @Sendable (ImagesProgress) -> Void
+        accelerator: AcceleratorChoice, cold: Bool = false, logger: Logger,
+        progress: @escaping @Sendable (ImagesProgress) -> Void
     ) async throws -> LabSession {
         let installation = try Installation.find()
         let library = try ImageLibrary(
@@ -34,7 +36,8 @@ public struct LabSession: Sendable {
         let lab = try await Lab.open(
             qemu: QEMUBinary(
                 executable: qemu.executable.string, dataFolders: qemu.dataDirectories.map(\.string)),
-            accelerator: accelerator, probe: probe, cacheFolder: cache.appending("probes").string)
+            accelerator: accelerator, probe: probe, cacheFolder: cache.appending("probes").string,
+            templateFolder: cold ? "" : cache.appending("templates").string)
         return LabSession(
             installation: installation, library: library, lab: lab,
             preparation: HostPreparation(installation: installation, library: library))

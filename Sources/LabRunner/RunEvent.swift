@@ -1,5 +1,6 @@
 public import CRModel
 public import LabImages
+public import LabVM
 
 /// What happens during a run, as it happens, for whoever shows it.
 public enum RunEvent: Sendable {
@@ -9,7 +10,7 @@ public enum RunEvent: Sendable {
     case note(String)
     case hostUnavailable(HostName, LabFailure)
     case booting(HostName, purpose: String)
-    case booted(HostName, milliseconds: Int, slowdown: Double)
+    case booted(HostName, milliseconds: Int, origin: Guest.Origin, slowdown: Double)
     case ended(HostName, purpose: String)
     case dumped(DumpKey, StageEvidence.Ending, milliseconds: Int)
     /// A guest was thrown away under this work, which is tried again alone.

@@ -163,9 +163,10 @@ public struct Runner: Sendable {
             let bootSeconds = plan.scenario.timeouts.boot / .seconds(1)
             try await lab.withGuest(spec, images, consoleFile: console, bootSeconds: bootSeconds) { guest in
                 booted.withLock { $0 = true }
-                let boot = try await store.recordBoot(
-                    host: name, purpose: purpose, milliseconds: guest.bootMilliseconds)
-                emit(.booted(name, milliseconds: guest.bootMilliseconds, slowdown: guest.slowdown))
+                let boot = try await recordBoot(of: guest, purpose: purpose)
+                emit(
+                    .booted(
+                        name, milliseconds: guest.bootMilliseconds, origin: guest.origin, slowdown: guest.slowdown))
                 try await store.recordHost(
                     HostResult(spec: spec, fingerprint: guest.fingerprint, packages: packages))
                 try await body(guest, boot)
@@ -176,6 +177,23 @@ public struct Runner: Sendable {
             if !booted.withLock({ $0 }) { try await store.recordBoot(host: name, purpose: purpose) }
             throw error
         }
+    }
+
+    /// Records how a guest came to life, and the boot of its template when it was the first to need that.
+    private func recordBoot(of guest: Guest, purpose: String) async throws -> Int {
+        var purpose = purpose
+        switch guest.origin {
+        case .clone(let milliseconds):
+            purpose = BootRecord.clonePrefix + purpose
+            if let milliseconds {
+                try await store.recordBoot(
+                    host: guest.spec.name, purpose: BootRecord.template, milliseconds: milliseconds)
+            }
+        case .bootInstead(let why): try await store.recordEvent(kind: "no-clone", text: "\(guest.spec.name): \(why)")
+        case .boot: break
+        }
+        return try await store.recordBoot(
+            host: guest.spec.name, purpose: purpose, milliseconds: guest.bootMilliseconds)
     }
 
     /// Images are large and only needed while their cells are open.

@@ -59,10 +59,15 @@ public struct AttemptRecord: Codable, Hashable, Sendable {
 public struct BootRecord: Codable, Hashable, Sendable {
     public var id: Int
     public var host: HostName
-    /// `dump`, `restore`, `alone`…: the runner's word.
+    /// ``template``, or what the guest was for: `dump`, `restore`…, after ``clonePrefix`` when it was cloned.
     public var purpose: String
     /// How long it took to the agent's answer; `nil` when it did not come to that.
     public var milliseconds: Int?
+
+    /// A guest that was booted to be cloned and did nothing else.
+    public static let template = "template"
+    /// Before the purpose of a guest that was not booted but cloned.
+    public static let clonePrefix = "clone: "
 }
 
 /// Something that happened and is no cell's own: a tainted guest, a resumed run.

@@ -94,7 +94,9 @@ struct RunQueries {
                 id: run.id, scenario: run.scenarioName, title: run.title, startedAt: run.startedAt,
                 durationSeconds: duration, crlabVersion: run.crlabVersion, accelerator: run.accelerator,
                 qemuVersion: run.qemuVersion,
-                boots: try Int.fetchOne(database, sql: "SELECT count(*) FROM boot") ?? 0, counts: RunCounts(cells)),
+                boots: try Int.fetchOne(
+                    database, sql: "SELECT count(*) FROM boot WHERE purpose != ?", arguments: [BootRecord.template])
+                    ?? 0, counts: RunCounts(cells)),
             hosts: hosts, cells: cells)
     }
 

@@ -75,15 +75,23 @@ enum Descriptor {
 
     /// Descriptors of this process that a started program would inherit.
     static func inheritable() -> [Int32] {
-        guard let folder = opendir("/proc/self/fd") else { return [] }
+        names(in: "/proc/self/fd").compactMap { Int32($0) }.filter {
+            let flags = fcntl($0, F_GETFD)
+            return flags >= 0 && flags & FD_CLOEXEC == 0
+        }
+    }
+
+    /// The names in a folder, without `.` and `..`; empty when it cannot be read.
+    static func names(in path: String) -> [String] {
+        guard let folder = opendir(path) else { return [] }
         defer { closedir(folder) }
-        var found: [Int32] = []
+        var found: [String] = []
         while let entry = readdir(folder) {
             // SAFETY: d_name is NUL-terminated, and lives until the next readdir.
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
-            if let fd = Int32(name), fcntl(fd, F_GETFD) & FD_CLOEXEC == 0 { found.append(fd) }
+            if name != ".", name != ".." { found.append(name) }
         }
         return found
     }

@@ -13,6 +13,8 @@ public final class Guest: Sendable {
     public let fingerprint: HostFingerprint
     /// From the start of QEMU to "ready".
     public let bootMilliseconds: Int
+    /// How it came to life.
+    public let origin: Origin
     /// How much slower the guest computes than the lab machine; at least 1.
     public let slowdown: Double
     /// What the agent could not prepare and did not need.
@@ -20,7 +22,7 @@ public final class Guest: Sendable {
     private let connection: GuestConnection
 
     init(
-        spec: HostSpec, cpu: CPUChoice, ready: Ready, bootMilliseconds: Int, slowdown: Double,
+        spec: HostSpec, cpu: CPUChoice, ready: Ready, bootMilliseconds: Int, origin: Origin, slowdown: Double,
         connection: GuestConnection
     ) {
         self.spec = spec
@@ -28,8 +30,22 @@ public final class Guest: Sendable {
         fingerprint = ready.fingerprint
         warnings = ready.warnings
         self.bootMilliseconds = bootMilliseconds
+        self.origin = origin
         self.slowdown = slowdown
         self.connection = connection
+    }
+
+    /// How a guest came to life.
+    public enum Origin: Sendable, Equatable {
+        /// Booted because that was asked for, or because this lab does not clone.
+        case boot
+        /// Booted because there is no clone to be had, and why.
+        case bootInstead(why: String)
+        /// A copy-on-write clone of a template.
+        ///
+        /// - Parameter templateMilliseconds: How long the template took to boot when this guest was the first to need
+        ///   it; `nil` when it was there.
+        case clone(templateMilliseconds: Int?)
     }
 
     /// The end of what the guest printed.

@@ -53,6 +53,8 @@ final class GuestConnection: Sendable {
         var console = ConsoleRing()
         var taints: [String] = []
         var kernelMessages: [String] = []
+        /// The file that gets the frozen guest's state, and who waits for that.
+        var freeze: (path: String, answer: CheckedContinuation<Result<Void, VMError>, Never>)?
         /// Why nothing more comes from the guest; set once.
         var failure: VMError?
         var stopRequested = false
@@ -90,6 +92,21 @@ final class GuestConnection: Sendable {
                     return nil
                 }
                 if let now { continuation.resume(returning: now) }
+            }
+        } onCancel: {
+            fail(.cancelled(host: host))
+        }
+    }
+
+    /// Stops the guest for good and writes all of its state but its memory to a file.
+    func freeze(to path: String) async -> Result<Void, VMError> {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let failure = state.withLock { state in
+                    if state.failure == nil { state.freeze = (path, continuation) }
+                    return state.failure
+                }
+                if let failure { continuation.resume(returning: .failure(failure)) } else { wake() }
             }
         } onCancel: {
             fail(.cancelled(host: host))
@@ -146,16 +163,17 @@ final class GuestConnection: Sendable {
 
     /// Ends everything that waits, with the first failure.
     func fail(_ error: VMError) {
-        let (failure, answers, waiters) = state.withLock {
-            state -> (VMError, [Answer], [CheckedContinuation<Result<Ready, VMError>, Never>]) in
+        let (failure, answers, waiters, freezer) = state.withLock { state in
             let failure = state.failure ?? error
             state.failure = failure
             defer {
                 state.pending = [:]
                 state.readyWaiters = []
+                state.freeze = nil
             }
-            return (failure, state.pending.values.map(\.answer), state.readyWaiters)
+            return (failure, state.pending.values.map(\.answer), state.readyWaiters, state.freeze?.answer)
         }
+        freezer?.resume(returning: .failure(failure))
         for answer in answers { answer.resume(returning: .failure(failure)) }
         for waiter in waiters { waiter.resume(returning: .failure(failure)) }
         wake()

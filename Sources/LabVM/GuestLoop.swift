@@ -8,6 +8,7 @@ import GuestWire
 final class GuestLoop {
     struct Settings: Sendable {
         var words: [String]
+        var start = Start.boot
         var consoleFile: String?
         /// To "ready".
         var bootSeconds: Double
@@ -17,11 +18,20 @@ final class GuestLoop {
         var tscKilohertz: Int
     }
 
-    private let connection: GuestConnection
-    private let settings: Settings
+    /// How a guest comes to life.
+    enum Start: Sendable {
+        case boot
+        /// From a template's state file; `ready` is what its guest said of itself.
+        case clone(state: String, ready: Ready)
+    }
+
+    let connection: GuestConnection
+    let settings: Settings
     private let wakeRead: Int32
     private var agent: Int32 = -1
-    private var monitor: Int32 = -1
+    var monitor: Int32 = -1
+    var monitorLines = MonitorLines()
+    var freezing = false
     private var console: Int32 = -1
     private var errors: Int32 = -1
     private var consoleFile: Int32 = -1
@@ -39,7 +49,7 @@ final class GuestLoop {
         self.wakeRead = wakeRead
     }
 
-    private var host: HostName { connection.host }
+    var host: HostName { connection.host }
 
     func run() {
         do throws(VMError) {
@@ -86,13 +96,14 @@ final class GuestLoop {
                 (consolePair.theirs, QEMUArguments.Inherited.console),
             ])
         for fd in [agent, monitor, console, errors] { Descriptor.setNonBlocking(fd) }
-        _ = Descriptor.write(monitor, Array(#"{"execute":"qmp_capabilities"}"#.utf8)[...], socket: true)
+        greetMonitor()
     }
 
     private func serve() throws(VMError) {
         while true {
             let (stop, wantsWrite, liveInput) = try prepare()
             if stop { return }
+            startFreezing()
             var polled = [
                 pollfd(fd: wakeRead, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: agent, events: Int16(POLLIN | (wantsWrite ? POLLOUT : 0)), revents: 0),
@@ -105,7 +116,7 @@ final class GuestLoop {
             if polled[0].revents != 0 { _ = Descriptor.read(wakeRead, limit: 4096) }
             if polled[2].revents != 0 { readConsole() }
             if polled[3].revents != 0 { readErrors() }
-            if polled[4].revents != 0 { readMonitor() }
+            if polled[4].revents != 0 { try readMonitor() }
             if polled[1].revents & Int16(POLLOUT) != 0 { try writeAgent() }
             if polled[1].revents & Int16(POLLIN | POLLHUP | POLLERR) != 0 { try readAgent() }
             if polled[5].revents != 0 { sendLive(liveInput) }
@@ -202,18 +213,21 @@ final class GuestLoop {
                 .welcome, message: Welcome.now(diskIdentity: settings.diskIdentity, tsc: settings.tscKilohertz))
             connection.state.withLock { $0.send(welcome) }
         case .ready:
-            let ready = try frame.message(Ready.self)
-            let waiters = connection.state.withLock { state in
-                state.ready = ready
-                defer { state.readyWaiters = [] }
-                return state.readyWaiters
-            }
-            for waiter in waiters { waiter.resume(returning: .success(ready)) }
+            becomeReady(try frame.message(Ready.self))
         case .event: note(try frame.message(GuestEvent.self))
         case .reply, .chunk, .end, .credit: try answer(frame)
         case .welcome, .request, .cancel:
             throw WireError.malformed(kind: frame.kind, why: "an agent does not send it")
         }
+    }
+
+    private func becomeReady(_ ready: Ready) {
+        let waiters = connection.state.withLock { state in
+            state.ready = ready
+            defer { state.readyWaiters = [] }
+            return state.readyWaiters
+        }
+        for waiter in waiters { waiter.resume(returning: .success(ready)) }
     }
 
     private func note(_ event: GuestEvent) {
@@ -231,6 +245,12 @@ final class GuestLoop {
 
     private func answer(_ frame: Frame) throws {
         let reply = frame.kind == .reply ? try frame.message(GuestReply.self) : nil
+        if frame.request == Self.reseedRequest, let reply, case .clone(_, let ready) = settings.start {
+            guard case .done = reply else {
+                throw VMError.cloneFailed(host: host, why: "it could not be given new randomness: \(reply)")
+            }
+            return becomeReady(ready)
+        }
         let number = frame.kind == .chunk || frame.kind == .reply ? 0 : try frame.number()
         var finished: (answer: GuestConnection.Answer, result: Result<GuestConnection.Response, VMError>)?
         connection.state.withLock { state in
@@ -321,13 +341,6 @@ final class GuestLoop {
             errors = -1
         }
         if errorText.count < 16384 { errorText += bytes }
-    }
-
-    /// QEMU's events are not needed while a guest runs; they are read so that QEMU never waits for a reader.
-    private func readMonitor() {
-        guard let bytes = Descriptor.read(monitor, limit: 65536), bytes.isEmpty else { return }
-        Descriptor.close(monitor)
-        monitor = -1
     }
 
     // MARK: Ways to fail

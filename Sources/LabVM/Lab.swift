@@ -13,6 +13,8 @@ public struct Lab: Sendable {
     public let oracle: CPUOracle
     /// Of the lab machine, in kHz; 0 when unknown.
     public let tscKilohertz: Int
+    /// Keeps templates for clones; `nil` when every guest boots.
+    let templates: TemplateStore?
     private let calibrationNanoseconds: Double
 
     /// Looks at QEMU and the accelerator.
@@ -20,13 +22,17 @@ public struct Lab: Sendable {
     /// - Parameter probe: A guest to boot for `auto` and `kvm`; without one KVM is not trusted, because it can open
     ///   and still boot no kernel.
     /// - Parameter cacheFolder: Where the KVM probe's answer is kept per boot of the lab machine; empty for nowhere.
+    /// - Parameter templateFolder: Where warm hosts are kept; empty to boot every guest.
     public static func open(
-        qemu: QEMUBinary, accelerator choice: AcceleratorChoice, probe: BootImages? = nil, cacheFolder: String = ""
+        qemu: QEMUBinary, accelerator choice: AcceleratorChoice, probe: BootImages? = nil, cacheFolder: String = "",
+        templateFolder: String = ""
     ) async throws(VMError) -> Lab {
         let (oracle, version) = try await asking(qemu, .tcg)
         let tcg = Lab(
             qemu: qemu, qemuVersion: version, accelerator: .tcg, kvmReport: "", oracle: oracle,
-            tscKilohertz: LabClock.tscKilohertz(), calibrationNanoseconds: calibration())
+            tscKilohertz: LabClock.tscKilohertz(),
+            templates: templateFolder.isEmpty ? nil : TemplateStore(folder: templateFolder),
+            calibrationNanoseconds: calibration())
         if choice == .tcg { return tcg }
         let report = await KVMProbe(lab: tcg, images: probe, cacheFolder: cacheFolder).run()
         if report.works {
@@ -42,7 +48,10 @@ public struct Lab: Sendable {
     /// - Throws: ``VMError/notEmulable(cpu:accelerator:missing:)``, ``VMError/cpuUnknown(cpu:)``.
     public func resolve(cpu: String) throws(VMError) -> CPUChoice { try oracle.resolve(cpu) }
 
-    /// Boots a guest, runs `body` with it, and ends it, whatever `body` does.
+    /// Gives a guest, runs `body` with it, and ends it, whatever `body` does.
+    ///
+    /// Where this lab keeps templates the guest is a clone; where none can be had it boots, and says so in
+    /// ``Guest/origin``.
     ///
     /// - Parameter consoleFile: Gets what the guest prints, at most 8 MiB; `nil` to keep only the tail in memory.
     /// - Parameter bootSeconds: From the start of QEMU to an agent that takes requests.
@@ -52,34 +61,21 @@ public struct Lab: Sendable {
         body: (Guest) async throws -> Value
     ) async throws -> Value {
         let cpu = try resolve(cpu: spec.cpu)
-        let arguments = QEMUArguments(
-            qemu: qemu, spec: spec, cpu: cpu, images: images, accelerator: accelerator, tscKilohertz: tscKilohertz)
-        let settings = GuestLoop.Settings(
-            words: arguments.words, consoleFile: consoleFile, bootSeconds: bootSeconds,
-            silenceSeconds: Self.silenceSeconds, diskIdentity: images.diskIdentity,
-            tscKilohertz: accelerator == .tcg ? tscKilohertz : 0)
-        // A socket and not a pipe: waking a thread that has just ended must not raise SIGPIPE.
-        let pipe = try Descriptor.socketPair()
-        Descriptor.setNonBlocking(pipe.ours)
-        Descriptor.setNonBlocking(pipe.theirs)
-        let connection = GuestConnection(host: spec.name, wakeWrite: pipe.theirs)
-        let start = Descriptor.seconds()
-        let started = OSThread.start { GuestLoop(connection, settings, wakeRead: pipe.ours).run() }
-        guard started else {
-            Descriptor.close(pipe.ours)
-            throw VMError.launchFailed(path: qemu.executable, why: "no thread can be started")
-        }
+        let started = try await start(
+            GuestStart(
+                arguments: QEMUArguments(
+                    qemu: qemu, spec: spec, cpu: cpu, images: images, accelerator: accelerator,
+                    tscKilohertz: tscKilohertz),
+                consoleFile: consoleFile, bootSeconds: bootSeconds))
+        let guest = Guest(
+            spec: spec, cpu: cpu, ready: started.ready, bootMilliseconds: started.milliseconds, origin: started.origin,
+            slowdown: slowdown(started.ready), connection: started.connection)
         do {
-            let ready = try await connection.ready().get()
-            let guest = Guest(
-                spec: spec, cpu: cpu, ready: ready,
-                bootMilliseconds: Int((Descriptor.seconds() - start) * 1000), slowdown: slowdown(ready),
-                connection: connection)
             let value = try await body(guest)
-            await connection.stop()
+            await started.connection.stop()
             return value
         } catch {
-            await connection.stop()
+            await started.connection.stop()
             throw error
         }
     }
@@ -87,7 +83,7 @@ public struct Lab: Sendable {
     // MARK: -
 
     /// A heartbeat comes every second whatever the guest computes; a lab machine under heavy load delays it.
-    private static let silenceSeconds = 15.0
+    static let silenceSeconds = 15.0
 
     /// Under TCG at least 4: the calibration is arithmetic, and system calls suffer more from translation than that.
     private func slowdown(_ ready: Ready) -> Double {
@@ -99,7 +95,7 @@ public struct Lab: Sendable {
     func with(_ accelerator: Accelerator, _ oracle: CPUOracle, report: String) -> Lab {
         Lab(
             qemu: qemu, qemuVersion: qemuVersion, accelerator: accelerator, kvmReport: report, oracle: oracle,
-            tscKilohertz: tscKilohertz, calibrationNanoseconds: calibrationNanoseconds)
+            tscKilohertz: tscKilohertz, templates: templates, calibrationNanoseconds: calibrationNanoseconds)
     }
 
     private static func asking(

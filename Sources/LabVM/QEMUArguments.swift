@@ -19,15 +19,28 @@ struct QEMUArguments {
     var accelerator: Accelerator
     /// Of the lab machine, in kHz; 0 leaves the guest to measure it.
     var tscKilohertz: Int
+    var memory = Memory.own
 
-    var words: [String] {
+    /// Where the guest's memory is.
+    enum Memory: Sendable {
+        case own
+        /// In a file, which becomes a template's.
+        case template(String)
+        /// A template's, copied on write. QEMU waits for the template's state.
+        case clone(String)
+    }
+
+    var words: [String] { [qemu.executable, "-name", "crlab-\(spec.name)"] + machineWords }
+
+    /// All but the host's name, which a guest does not see.
+    var machineWords: [String] {
         let isMicrovm = spec.machine == "microvm"
         let bus = isMicrovm ? "device" : "pci"
-        var words = [qemu.executable]
+        var words: [String] = []
         for folder in qemu.dataFolders { words += ["-L", folder] }
+        words += memoryWords
         words += [
-            "-name", "crlab-\(spec.name)",
-            "-machine", spec.machine, "-accel", accelerator.rawValue, "-cpu", cpu.argument + ",enforce",
+            "-accel", accelerator.rawValue, "-cpu", cpu.argument + ",enforce",
             "-smp", "1", "-m", "\(spec.memoryMebibytes)M",
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
@@ -52,6 +65,22 @@ struct QEMUArguments {
             ]
         }
         return words
+    }
+
+    private var memoryWords: [String] {
+        let (path, shared): (String, Bool)
+        switch memory {
+        case .own: return ["-machine", spec.machine]
+        case .template(let file): (path, shared) = (file, true)
+        case .clone(let file): (path, shared) = (file, false)
+        }
+        let backend = JSONValue.object([
+            "qom-type": .string("memory-backend-file"), "id": .string("ram"), "mem-path": .string(path),
+            "size": .integer(Int64(spec.memoryMebibytes) << 20), "share": .bool(shared),
+        ])
+        return [
+            "-object", backend.serialized(pretty: false), "-machine", spec.machine + ",memory-backend=ram",
+        ] + (shared ? [] : ["-incoming", "defer"])
     }
 
     /// Words without a dot that the kernel does not know become the environment of init: that is how the static Swift

@@ -24,6 +24,8 @@ public enum VMError: Explained, Equatable {
     /// Bytes on the channel that are no frame, or a message that is none.
     case garbled(host: HostName, why: String, console: String)
     case versionMismatch(host: HostName, theirs: Int, ours: Int)
+    /// A clone of a template did not come to life, or a template could not be made.
+    case cloneFailed(host: HostName, why: String)
     /// A request was not answered in time.
     case deadline(host: HostName, request: String, seconds: Double, console: String)
     /// The agent could not do what was asked, and says why.
@@ -46,7 +48,7 @@ public enum VMError: Explained, Equatable {
         switch self {
         case .notEmulable, .cpuUnknown, .acceleratorUnavailable, .launchFailed, .fileFailed:
             machineExplanation
-        case .exitedEarly, .panicked, .hung, .silent, .bootTimedOut:
+        case .exitedEarly, .panicked, .hung, .silent, .bootTimedOut, .cloneFailed:
             guestExplanation
         case .agentDied, .garbled, .versionMismatch, .deadline, .refusedByAgent, .cancelled:
             channelExplanation
@@ -93,6 +95,10 @@ public enum VMError: Explained, Equatable {
             Explanation(
                 what: "the guest did not boot", at: host.rawValue,
                 why: "no answer from its agent within \(Self.text(seconds)) s", next: "see the console")
+        case .cloneFailed(let host, let why):
+            Explanation(
+                what: "the clone of a warm host failed", at: host.rawValue, why: why, next: "use --cold to boot instead"
+            )
         default: Explanation(what: "the guest was lost", why: "unexpected case")
         }
     }
@@ -128,7 +134,7 @@ public enum VMError: Explained, Equatable {
     public var reason: Reason {
         switch self {
         case .notEmulable, .cpuUnknown, .acceleratorUnavailable: .harnessEmulation
-        case .launchFailed, .silent, .bootTimedOut: .harnessBoot
+        case .launchFailed, .silent, .bootTimedOut, .cloneFailed: .harnessBoot
         case .exitedEarly(_, _, _, let booted, _), .panicked(_, _, let booted, _): booted ? .harnessAgent : .harnessBoot
         case .hung, .agentDied: .harnessAgent
         case .garbled, .versionMismatch: .harnessChannel

@@ -15,7 +15,7 @@ extension GuestTests {
                 let execution = try sandbox.start(sandbox.runWords(scenario, into: run))
                 // The first guest makes the dump, the second one makes it again alone; the third one restores.
                 for boot in [1, 3] {
-                    try await execution.hears("booted", times: boot)
+                    try await execution.hears("slower than this machine", times: boot)
                     let guests = sandbox.census.guests
                     #expect(guests.map(\.host) == ["haswell"])
                     for guest in guests { sandbox.census.kill(guest) }
@@ -37,7 +37,7 @@ extension GuestTests {
                 let run = sandbox.run("run")
                 let execution = try sandbox.start(sandbox.runWords(scenario, into: run))
                 for boot in [2, 3] {
-                    try await execution.hears("booted", times: boot)
+                    try await execution.hears("slower than this machine", times: boot)
                     for guest in sandbox.census.guests { sandbox.census.kill(guest) }
                 }
                 let answer = try await execution.end(seconds: 120)
@@ -57,7 +57,7 @@ extension GuestTests {
                 let run = sandbox.run("run")
                 let execution = try sandbox.start(sandbox.runWords(scenario, into: run))
                 // The second guest is the one that restores, so the dumps are stored by now.
-                try await execution.hears("booted", times: 2)
+                try await execution.hears("slower than this machine", times: 2)
                 execution.send(SIGKILL)
                 _ = try await execution.end(seconds: 5)
                 try await sandbox.expectNothingLeft()
@@ -106,7 +106,7 @@ extension GuestTests {
             let scenario = try sandbox.write(Scenarios.single(["counter", "pipes"]), to: "single.yaml")
             let run = RunFolder(path: disk + "/run")
             let execution = try sandbox.start(sandbox.runWords(scenario, into: run))
-            try await execution.hears("booted")
+            try await execution.hears("slower than this machine")
             // All that is left now is taken by something else.
             try fill(disk + "/filler")
             let full = try await execution.end(seconds: 90)

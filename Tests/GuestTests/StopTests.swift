@@ -100,7 +100,7 @@ extension GuestTests {
                 try await sandbox.expectNothingLeft()
 
                 let interrupted = try sandbox.start(sandbox.resumeWords(run))
-                try await interrupted.hears("booted")
+                try await interrupted.hears("slower than this machine")
                 interrupted.send(SIGINT)
                 let answer = try await interrupted.end(seconds: 15)
                 #expect(answer.status == 130, "\(answer)")
@@ -121,7 +121,7 @@ extension GuestTests {
                 let scenario = try sandbox.write(Scenarios.single(), to: "single.yaml")
                 let run = sandbox.run("run")
                 let first = try sandbox.start(sandbox.runWords(scenario, into: run))
-                try await first.hears("booted")
+                try await first.hears("slower than this machine")
                 let second = try await sandbox.crlab(sandbox.resumeWords(run), seconds: 60)
                 #expect(second.status == 69, "\(second)")
                 let answer = try await first.end(seconds: 90)

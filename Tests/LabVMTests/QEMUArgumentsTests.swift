@@ -42,6 +42,28 @@ struct QEMUArgumentsTests {
         #expect(microvm.contains("virtio-blk-device,drive=root,serial=root"))
     }
 
+    @Test("a template's memory is shared with its file, a clone's is not, and QEMU waits for the clone's state")
+    func memory() {
+        var arguments = QEMUArguments(
+            qemu: QEMUBinary(executable: "/q"), spec: HostSpec(name: "a", cpu: "Haswell", kernel: "k"),
+            cpu: CPUChoice(requested: "Haswell", argument: "Haswell", reducedBy: []),
+            images: BootImages(kernel: "/k", initramfs: "/i", disk: nil), accelerator: .tcg, tscKilohertz: 1)
+        #expect(!arguments.words.contains("-object") && !arguments.words.contains("-incoming"))
+        let cold = arguments.machineWords
+        arguments.memory = .template("/t,x/ram")
+        #expect(value("-object", in: arguments.words)?.contains(#""mem-path":"/t,x/ram""#) == true)
+        #expect(value("-object", in: arguments.words)?.contains(#""share":true,"size":536870912"#) == true)
+        #expect(value("-machine", in: arguments.words) == "q35,memory-backend=ram")
+        #expect(!arguments.words.contains("-incoming"))
+        arguments.memory = .clone("/t/ram")
+        #expect(value("-object", in: arguments.words)?.contains(#""share":false"#) == true)
+        #expect(value("-incoming", in: arguments.words) == "defer")
+        // Hosts that differ in their name only share a template.
+        arguments.memory = .own
+        arguments.spec.name = "b"
+        #expect(arguments.machineWords == cold && arguments.words.contains("crlab-b"))
+    }
+
     struct ClockCase: Sendable, CustomTestStringConvertible {
         var name: String
         var text: String
