@@ -7,6 +7,7 @@ final class Sandbox: Sendable {
     let folder: String
     let census = Census(mark: UUID().uuidString)
     private let commands = Mutex(0)
+    private let ownCache = Mutex(false)
 
     /// Runs `body` with a fresh sandbox; whatever it started is gone afterwards.
     static func with<Value>(_ body: (Sandbox) async throws -> Value) async throws -> Value {
@@ -42,12 +43,27 @@ final class Sandbox: Sendable {
     /// The folder of a run.
     func run(_ name: String) -> RunFolder { RunFolder(path: path(name)) }
 
+    /// Gives this sandbox templates of warm hosts of its own; all the rest of the image cache stays the shared one.
+    func takeOwnTemplates() throws {
+        let environment = ProcessInfo.processInfo.environment
+        let shared =
+            environment["CRLAB_CACHE"]
+            ?? (environment["XDG_CACHE_HOME"] ?? (environment["HOME"] ?? "/root") + "/.cache") + "/crlab"
+        try FileManager.default.createDirectory(atPath: path("cache"), withIntermediateDirectories: true)
+        for name in try FileManager.default.contentsOfDirectory(atPath: shared) where name != "templates" {
+            try FileManager.default.createSymbolicLink(
+                atPath: path("cache/" + name), withDestinationPath: shared + "/" + name)
+        }
+        ownCache.withLock { $0 = true }
+    }
+
     /// Starts `crlab` with some words.
     func start(_ words: [String], input: String? = nil) throws -> Execution {
         var environment = ProcessInfo.processInfo.environment
         environment[Census.variable] = census.mark
         environment["CRLAB_HOME"] = path("home")
         environment["SWIFT_BACKTRACE"] = "enable=no"
+        if ownCache.withLock({ $0 }) { environment["CRLAB_CACHE"] = path("cache") }
         let number = commands.withLock { number in
             number += 1
             return number
