@@ -130,7 +130,7 @@ extension Lab {
         var spec = arguments.spec
         spec.name = "template"
         let images = arguments.images
-        let files = [qemu.executable, images.kernel, images.initramfs, images.disk].map { path in
+        let files = [qemu.executable, images.kernel, images.initramfs, images.disk, images.runtimeDisk].map { path in
             path.flatMap { FileMark($0) }
         }
         guard let specText = try? JSONCoder.text(of: spec), let fileText = try? JSONCoder.text(of: files) else {
