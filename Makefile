@@ -49,6 +49,7 @@ workloads: setup
 
 images: build workloads
 	@$(BUILD)/crlab images build
+	@$(BUILD)/crlab images build --runtime criu-4.1 --runtime runsc-2024
 
 # TCG also where KVM works: under KVM a CPU model hides features from CPUID, yet the processor still executes them, so
 # that code chosen on a better host would go on running.

@@ -44,16 +44,29 @@ struct ContainerBundle {
         return command
     }
 
-    /// Starts to wait for the workload's end.
+    /// Starts to wait for the workload's end, and returns when the wait has begun: of a workload that ends before, the
+    /// runtime cannot tell how.
     ///
     /// - Returns: The PID of what waits.
-    func startWaiting() throws(AgentError) -> Int32 {
+    func startWaiting(_ reaper: Reaper, deadline: Deadline) throws(AgentError) -> Int32 {
         let command = Command(
             runtime.waitCommand(request), outputFolder: Self.waitOutput, deadline: Deadline(seconds: 0))
-        return try AgentError.preparing("wait for the workload") { () throws(LinuxError) in
+        let pid = try AgentError.preparing("wait for the workload") { () throws(LinuxError) in
             let process = try command.start()
             Files.close(process.pidfd)
             return process.pid
+        }
+        // What waits has a socket exactly when it talks to the sandbox.
+        while reaper.ended[pid] == nil, !hasSocket(pid), deadline.remainingNanoseconds > 0 {
+            reaper.step(nanoseconds: 5_000_000)
+        }
+        return pid
+    }
+
+    private func hasSocket(_ pid: Int32) -> Bool {
+        let folder = "/proc/\(pid)/fd"
+        return ((try? Files.names(in: folder)) ?? []).contains { name in
+            (try? Files.link("\(folder)/\(name)"))?.hasPrefix("socket:") == true
         }
     }
 

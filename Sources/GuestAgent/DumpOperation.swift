@@ -71,7 +71,8 @@ struct DumpOperation {
         }
         let report = runtime.report(ended)
         if report.ending == .done {
-            return try WorkloadRun(in: bundle, manifest, reaper: context.reaper, stage: stage)
+            return try WorkloadRun(
+                in: bundle, manifest, reaper: context.reaper, stage: stage, deadline: deadline)
         }
         stage.collect()
         let evidence = StageEvidence(

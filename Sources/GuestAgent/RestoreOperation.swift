@@ -50,7 +50,8 @@ struct RestoreOperation {
         let report = runtime.report(ended)
         if let bundle, report.ending == .done {
             let before = workload.progressBefore
-            workload = try WorkloadRun(in: bundle, manifest, reaper: context.reaper, stage: stage)
+            workload = try WorkloadRun(
+                in: bundle, manifest, reaper: context.reaper, stage: stage, deadline: deadline)
             workload.markProgress(before)
         }
         let restored = StageEvidence(

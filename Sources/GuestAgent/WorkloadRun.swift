@@ -67,13 +67,14 @@ final class WorkloadRun {
 
     /// One that lives in a container.
     init(
-        in container: ContainerBundle, _ manifest: WorkloadManifest, reaper: Reaper, stage: StageLog
+        in container: ContainerBundle, _ manifest: WorkloadManifest, reaper: Reaper, stage: StageLog,
+        deadline: Deadline
     ) throws(AgentError) {
         self.manifest = manifest
         self.reaper = reaper
         self.stage = stage
         self.container = container
-        root = try container.startWaiting()
+        root = try container.startWaiting(reaper, deadline: deadline)
     }
 
     /// One that a runtime has restored.
@@ -112,10 +113,13 @@ final class WorkloadRun {
         return wait(deadline) { (self.progress ?? 0) >= first + Self.steps }
     }
 
-    /// How its root task ended; `nil` while it lives.
+    private var hasEnded: Bool { reaper.ended[root] != nil }
+
+    /// How its root task ended; `nil` while it lives, and when nobody can tell.
     private var end: WaitStatus? {
         guard let status = reaper.ended[root] else { return nil }
-        return container?.end() ?? status
+        guard let container else { return status }
+        return container.end()
     }
 
     /// Remembers the counter, which a restored run has to pass.
@@ -133,9 +137,9 @@ final class WorkloadRun {
         while true {
             reaper.step(nanoseconds: 10_000_000)
             stage.collect()
-            if let status = end {
+            if hasEnded {
                 if statusLines.contains(where: { $0.hasPrefix("failed:") }) { return .wrong }
-                return status == .exited(code: 0) && statusLines.last == "verified" ? .reached : .died
+                return end == .exited(code: 0) && statusLines.last == "verified" ? .reached : .died
             }
             if deadline.remainingNanoseconds == 0 { return .hung }
         }
@@ -144,7 +148,7 @@ final class WorkloadRun {
     private func wait(_ deadline: Deadline, until condition: () -> Bool) -> Sight {
         var faultDeadline: Deadline?
         while true {
-            let ended = end != nil
+            let ended = hasEnded
             stage.collect()
             // The status file first: a workload that finds a violation says so and then exits.
             if statusLines.contains(where: { $0.hasPrefix("failed:") }) { return .wrong }

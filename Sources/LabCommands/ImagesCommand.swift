@@ -11,7 +11,8 @@ struct ImagesCommand: AsyncParsableCommand, Sendable {
 
     struct Build: AsyncParsableCommand, Sendable {
         static let configuration = CommandConfiguration(
-            abstract: "Fetches and builds what is missing. Exit status 69 when a recipe cannot be had.")
+            abstract: "Fetches and builds what is missing. Exit status 69 when a recipe cannot be had.",
+            discussion: "Runtimes beside crlab's own engine are built when they are named, and by runs that use them.")
 
         @Option(help: "Only this kernel, or those that match a pattern such as 'debian-*'; may be repeated.")
         var kernel: [String] = []
@@ -19,7 +20,7 @@ struct ImagesCommand: AsyncParsableCommand, Sendable {
         @Option(help: "Only this userland recipe; may be repeated.")
         var userland: [String] = []
 
-        @Option(help: "Only this runtime recipe; may be repeated.")
+        @Option(help: "This runtime recipe, or 'all' of them; may be repeated.")
         var runtime: [String] = []
 
         @Flag(help: "Ask the mirror for newer versions even where known ones are fresh.")
@@ -32,7 +33,8 @@ struct ImagesCommand: AsyncParsableCommand, Sendable {
                 let library = try ImageJob(refresh: refresh)
                 let all = kernel.isEmpty && userland.isEmpty && runtime.isEmpty
                 let preparations = await library.prepare(
-                    kernels: all ? nil : kernel, userlands: all ? nil : userland, runtimes: all ? nil : runtime)
+                    kernels: all ? nil : kernel, userlands: all ? nil : userland,
+                    runtimes: runtime.contains("all") ? nil : runtime)
                 Terminal.answer(ImageTables.preparations(preparations, format: format.format))
                 guard preparations.allSatisfy({ (try? $0.result.get()) != nil }) else {
                     throw ExitCode(ExitStatus.labFailed)

@@ -50,7 +50,7 @@ enum GuestLab {
         let process = Process()
         let output = Pipe()
         process.executableURL = URL(filePath: command)
-        process.arguments = ["images", "list", "--format", "json"]
+        process.arguments = ["images", "list", "--cache", "--format", "json"]
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice

@@ -126,9 +126,10 @@ enum Files {
         let modified: Date
     }
 
-    /// Everything below a folder, sorted by path; links are not followed.
+    /// Everything below a folder (or a link to one), sorted by path; links in it are not followed.
     static func tree(_ root: FilePath) throws(ImagesError) -> [Item] {
-        guard let walk = FileManager.default.enumerator(atPath: root.string) else {
+        // Of a link to a folder the enumerator would list nothing, and two different folders would count as equal.
+        guard let walk = FileManager.default.enumerator(atPath: resolvingLinks(root).string) else {
             throw .inputUnreadable(path: root.string, why: "it is no readable folder")
         }
         var items: [Item] = []

@@ -18,7 +18,8 @@ extension ImageLibrary {
             }
         }
         let userlands = recipes.userlands.keys.sorted().map { offer(.userland, $0, origin: origin(ofUserland: $0)) }
-        return (kernels + userlands, failures)
+        let runtimes = recipes.runtimes.keys.sorted().map { offer(.runtime, $0, origin: origin(ofRuntime: $0)) }
+        return (kernels + userlands + runtimes, failures)
     }
 
     private func offer(_ member: KernelMember) -> ImageOffer {
@@ -67,6 +68,16 @@ extension ImageLibrary {
             switch try recipes.userland(named: name).source {
             case .packages(let suites, _): suites.joined(separator: ", ")
             case .root(let path): path
+            }
+        }
+    }
+
+    private func origin(ofRuntime name: String) -> Result<String, ImagesError> {
+        Result { () throws(ImagesError) in
+            switch try recipes.runtime(named: name).source {
+            case .packages(let suites, let packages):
+                "\(suites.joined(separator: ", ")): \(packages.joined(separator: " "))"
+            case .path(let path): path
             }
         }
     }

@@ -48,9 +48,11 @@ extension ImageLibrary {
                 let tree = StagedRoot(folder: try self.cache.makeScratch())
                 try await self.unpack(files, into: tree.folder)
                 try await tree.mergeUsr(self.tools)
-                let content = try await self.buildRuntime(
+                var content = try await self.buildRuntime(
                     recipe, program: try tree.path(recipe.program ?? ""), loaders: [tree.folder], in: folder)
                 try Files.removeTree(tree.folder)
+                let asked = packages.first?.split(separator: "=").first ?? ""
+                content.facts["version"] = records.first { $0.name == asked }?.version
                 return content
             }
         case .path(let path):

@@ -145,7 +145,7 @@ private struct RuntimeReader {
         case .choice(let choices):
             let text = try node.string(option.name)
             guard choices.contains(text) else {
-                throw .unknownName(node.place, kind: "value of '\(option.name)'", name: text, known: choices)
+                throw .unknownName(node.place, kind: "\(option.name) value", name: text, known: choices)
             }
             return ["\(flag)=\(text)"]
         case .flagOrText:
