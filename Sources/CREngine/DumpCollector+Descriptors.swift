@@ -219,14 +219,19 @@ extension DumpCollector {
         _ record: inout OpenFileRecord, _ copy: Int32, process: Int32, fd: Int32, _ object: String
     ) throws(EngineError) {
         if record.timer.valueNanoseconds == 0, record.timer.intervalNanoseconds > 0 {
-            let timer = try EngineError.wrap("read \(object)", task: process) { () throws(LinuxError) in
-                try Files.windTimer(copy)
-                return try Procfs.descriptorInfo(process, fd).timer
-            }
-            if let timer {
+            // One that is due shows as one that is off until a CPU has come to it; that may take a while.
+            let deadline = Deadline(seconds: 0.01)
+            repeat {
+                let timer = try EngineError.wrap("read \(object)", task: process) { () throws(LinuxError) in
+                    try Files.windTimer(copy)
+                    return try Procfs.descriptorInfo(process, fd).timer
+                }
+                guard let timer else { break }
                 record.timer.ticks = timer.ticks
                 record.timer.valueNanoseconds = Self.untilNext(timer)
-            }
+                if record.timer.valueNanoseconds != 0 { break }
+                _ = Signals.take(0, timeoutNanoseconds: 1_000_000)
+            } while deadline.remainingNanoseconds > 0
         }
         // TFD_TIMER_ABSTIME on CLOCK_REALTIME or CLOCK_REALTIME_ALARM: it waits for a time of day, not for a while.
         if record.timer.settimeFlags & 1 != 0, record.timer.valueNanoseconds != 0,

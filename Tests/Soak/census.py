@@ -143,8 +143,11 @@ def differences(expected, now):
 
 
 def dying(pids):
-    """Whether SIGKILL is on its way to one of them."""
+    """Whether one of them is about to end: SIGKILL is on its way, or it does (PF_EXITING)."""
     for pid in pids:
+        found = stat(pid)
+        if found and found[0] != "Z" and int(found[6]) & 4:
+            return True
         for line in text(f"/proc/{pid}/status").splitlines():
             if line.startswith(("SigPnd:", "ShdPnd:")) and int(line.split()[1], 16) & 0x100:
                 return True

@@ -8,6 +8,12 @@ import signal
 from processes import Child, ends, kill, reap, stat, text, tree, until
 
 
+# Beside applications: scripts, and whose threads, tables or mappings change as they go.
+MOVING = (
+    "bash", "python", "redis", "tcp-stream", "object-shared-tables", "object-sleep-remaining", "object-stack-growth", "object-sysv-memory",
+)
+
+
 class Failed(Exception):
     """What is wrong, for a person."""
 
@@ -25,7 +31,7 @@ class Workload:
         self.command, self.check, self.witness = here("command"), here("check"), here("witness")
         self.missing = next((file for file in here("requires") if not os.path.exists(file)), None)
         # Scripts and servers start processes, open files and allocate as they go.
-        self.is_steady = not self.name.startswith("app-") and self.name not in ("bash", "python", "redis")
+        self.is_steady = not self.name.startswith("app-") and self.name not in MOVING
         self.ready_seconds = description.get("readySeconds", 20)
 
 
