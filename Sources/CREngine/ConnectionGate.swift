@@ -1,7 +1,8 @@
 internal import LinuxKit
 
 /// Keeps newcomers away from listening sockets while the workload takes in those that wait already: no kernel gives a
-/// waiting connection back to a new socket, so a dump must find none.
+/// waiting connection back to a new socket, so a dump must find none. Nor can events of inotify be put back: the workload
+/// gets the same time to read them.
 ///
 /// It outlives the attempts of one dump.
 final class ConnectionGate {
@@ -10,6 +11,8 @@ final class ConnectionGate {
 
     /// Set by the attempt that found somebody waiting: the ports to close.
     var waiting: [PacketLock.Listener] = []
+    /// Set by the attempt that found events which nobody has read.
+    var isUnread = false
     /// A task in their network namespace.
     var root: Int32 = 0
     private var owner: NetlinkSocket?
@@ -21,11 +24,12 @@ final class ConnectionGate {
     /// - Parameter wakeups: Blocked signals that end the dump.
     /// - Precondition: The tree runs.
     func mayRetry(_ wakeups: UInt64) -> Bool {
-        guard !waiting.isEmpty else { return false }
+        guard !waiting.isEmpty || isUnread else { return false }
+        isUnread = false
         let end = deadline ?? Deadline(seconds: Self.patienceSeconds)
         deadline = end
         if end.remainingNanoseconds == 0 { return false }
-        if owner == nil, let visit = try? Namespaces.Visit(root, Namespaces.Flag.network) {
+        if owner == nil, !waiting.isEmpty, let visit = try? Namespaces.Visit(root, Namespaces.Flag.network) {
             defer { visit.end() }
             let name = PacketLock.name(
                 pid: Int32(Kernel.attempt(.getpid)), nanoseconds: MonotonicClock.nanoseconds(of: 0))

@@ -69,6 +69,11 @@ extension DumpCollector {
         } else {
             try classify(&record, process: process, fd: fd, link: link, path: path, status: status, info: info)
         }
+        if record.kind == .inode, let inode = contents.inodes.last(where: { $0.number == record.inode }),
+            !inode.kind.hasContent, !inode.isRemoved
+        {
+            record.mountNamespace = try nestedMounts(holding: info.mountID, process)
+        }
         try owner(&record, process: process, pidfd: pidfd, fd: fd, object: object, info: info)
         box.files.insert(KnownFile(process: process, fd: fd, number: record.number, inode: status.inode), at: low)
         openFiles[link] = box
@@ -253,6 +258,7 @@ extension DumpCollector {
             () throws(LinuxError) in try Files.waitingBytes(copy)
         }
         if waiting > 0 {
+            network.awaitReaders()
             throw refuse(
                 process, object, "\(waiting) bytes of events wait in it, which cannot be put back; dump again later")
         }

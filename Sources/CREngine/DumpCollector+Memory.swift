@@ -213,6 +213,14 @@ extension DumpCollector {
         } else if !record.kind.hasContent && record.kind != .device {
             // Another node of the same stateless device is as good, even where /dev was made anew.
             try checkName(path, is: status, of: process, object)
+            if !rootShows(path, status, to: process) {
+                guard record.kind == .regular || record.kind == .directory else {
+                    throw refuse(
+                        process, "\(object): \(path)",
+                        "the mount namespace of the root process does not show this file there")
+                }
+                record.mountNamespace = nestedMounts(process)
+            }
         } else if record.kind == .device, mountNumber(process) != 0,
             (try? Files.status(of: visible(path, from: process))) == nil
         {
@@ -255,7 +263,6 @@ extension DumpCollector {
         if components.count >= 2, components[0] == "proc", Int32(components[1]) != nil {
             throw refuse(process, "\(object): \(path)", "files below a process's /proc folder are not carried")
         }
-        try checkView(path, is: status, of: process, object)
         do {
             let there = try Files.status(of: visible(path, from: process), follow: false)
             if there.identity == status.identity { return }
@@ -276,7 +283,21 @@ extension DumpCollector {
         if root == "/" { return "/proc/\(process)/root\(path)" }
         if path == root { return "/proc/\(process)/root" }
         if path.hasPrefix(root + "/") { return "/proc/\(process)/root\(path.dropFirst(root.utf8.count))" }
-        return path
+        return mountRoot(process).map { "/proc/self/fd/\($0)\(path)" } ?? path
+    }
+
+    /// A descriptor of the root of a process's mount namespace, which the process may not reach any more; `nil` where the
+    /// engine sees the same.
+    private func mountRoot(_ process: Int32) -> Int32? {
+        let number = mountNumber(process)
+        if number == 0 { return nil }
+        if let known = mountRoots[number] { return known < 0 ? nil : known }
+        mountRoots[number] = -1
+        guard let visit = try? Namespaces.Visit(process, Namespaces.Flag.mount) else { return nil }
+        defer { visit.end() }
+        guard let fd = try? Files.open("/", [.pathOnly, .directory]) else { return nil }
+        mountRoots[number] = fd
+        return fd
     }
 
     private func buildID(_ path: String) -> [UInt8] {

@@ -233,21 +233,37 @@ extension DumpCollector {
         }
     }
 
-    /// All files are opened in the root process's mount namespace; another one must show the same there.
-    func checkView(
-        _ path: String, is status: FileStatus, of process: Int32, _ object: String
-    ) throws(EngineError) {
-        guard let root = tree.processes.first?.subject, process != root,
-            mountNumber(process) != mountNumber(root)
-        else { return }
-        if let seen = try? Files.status(of: visible(path, from: root)), seen.identity == status.identity { return }
-        throw refuse(
-            process, "\(object): \(path)", "the mount namespace of the root process does not show this file there")
+    /// The mount namespace of a process; 0 when it is the root process's.
+    func nestedMounts(_ process: Int32) -> UInt32 {
+        guard let root = tree.processes.first?.pid else { return 0 }
+        let number = mountNumber(process)
+        return number == mountNumber(root) ? 0 : number
+    }
+
+    /// The mount namespace that a mount is in: mostly that of the process, else the one from which it got the open file;
+    /// 0 for the root process's.
+    func nestedMounts(holding mount: Int, _ process: Int32) throws(EngineError) -> UInt32 {
+        guard let root = tree.processes.first?.pid else { return 0 }
+        let own = nestedMounts(process)
+        let others = contents.namespaces.filter { $0.kind == .mount }.map(\.number)
+        for number in [own] + others where number != 0 && number != mountNumber(root) {
+            if mountIDs[number] == nil, let member = namespaceBook.members[number] {
+                mountIDs[number] = Set(try mountTable(member).map(\.id))
+            }
+            if mountIDs[number]?.contains(mount) == true { return number }
+        }
+        return 0
+    }
+
+    /// Whether the root process's mount namespace shows the same file at a path.
+    func rootShows(_ path: String, _ status: FileStatus, to process: Int32) -> Bool {
+        guard let root = tree.processes.first?.subject, nestedMounts(process) != 0 else { return true }
+        return (try? Files.status(of: visible(path, from: root)))?.identity == status.identity
     }
 
     /// The mount namespace of a process; 0 for the engine's.
     func mountNumber(_ process: Int32) -> UInt32 {
-        let numbers = processNamespaces[owner(of: process)]?.namespaces ?? []
+        let numbers = processNamespaces[processes[process] ?? process]?.namespaces ?? []
         return contents.namespaces.first { $0.kind == .mount && numbers.contains($0.number) }?.number ?? 0
     }
 

@@ -95,6 +95,11 @@ extension DumpCollector {
             throw refuse(
                 socket.process, "\(object), \(path)", "its name is hidden by something that was mounted over it")
         }
+        guard rootShows(path, found.status, to: socket.process) else {
+            throw refuse(
+                socket.process, "\(object), \(path)",
+                "the mount namespace of the root process does not show its name there")
+        }
         record.path = path
     }
 

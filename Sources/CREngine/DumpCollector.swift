@@ -93,6 +93,12 @@ final class DumpCollector {
     var innerTids: [Int32: Int32] = [:]
     /// Tasks that stand for processes whose first task has ended.
     private var owners: [Int32: Int32] = [:]
+    /// The process of each task that is not its first one.
+    private(set) var processes: [Int32: Int32] = [:]
+    /// Mounts of each nested mount namespace that somebody asked for.
+    var mountIDs: [UInt32: Set<Int>] = [:]
+    /// Root directories of mount namespaces, for what a chroot hides; see ``visible(_:from:)``.
+    var mountRoots: [UInt32: Int32] = [:]
     /// `/proc/TID/status` of frozen tasks, where nothing changes any more but pending signals.
     private var statuses: [Int32: TaskStatus] = [:]
 
@@ -152,6 +158,8 @@ final class DumpCollector {
     func close() {
         visit?.end()
         visit = nil
+        for fd in mountRoots.values where fd >= 0 { Files.close(fd) }
+        mountRoots = [:]
         for fd in terminalCopies { Files.close(fd) }
         terminalCopies = []
         for content in contentFiles { Files.close(content.fd) }
@@ -170,6 +178,7 @@ final class DumpCollector {
             innerTids[process.pid] = try levels(process.status.namespaceProcesses, process.pid).pid
             for task in process.tasks where task != process.pid {
                 if task == process.subject { owners[task] = process.pid }
+                processes[task] = process.pid
                 let status = try status(of: task)
                 innerTids[task] = try levels(status.namespaceTids, task).pid
             }

@@ -42,6 +42,9 @@ final class DumpNetwork {
     private var root: Int32 = 0
     private var isHeld = false
 
+    /// Lets the workload take what no restore could put back, before another attempt.
+    func awaitReaders() { gate.isUnread = true }
+
     init(_ mode: TCPConnections, _ gate: ConnectionGate) {
         self.mode = mode
         self.gate = gate

@@ -126,6 +126,7 @@ final class RestoreSession {
             end("namespaces")
             // From here on the engine sees the workload's files and networks.
             try namespaces.enter(root)
+            preflight.carried = namespaces.carriedFiles
             try preflight.checkFilesInside()
             try files.open()
             files.content = { namespaces.contentFile($0) }

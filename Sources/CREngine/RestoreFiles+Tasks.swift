@@ -1,10 +1,13 @@
 internal import CRImage
 internal import LinuxKit
 
-/// Files that name a task: opened by the engine when the task exists, and handed to the stubs that have them.
+/// Files that name a task, or lie in mounts of nested namespaces: opened by the engine when the tasks exist, and handed to
+/// the stubs that have them.
 extension RestoreFiles {
     func openChannel() throws(EngineError) {
-        guard contents.openFiles.contains(where: \.kind.namesTask) else { return }
+        let isNeeded =
+            contents.openFiles.contains(where: \.isLate) || contents.inodes.contains { $0.mountNamespace != 0 }
+        guard isNeeded else { return }
         channel = try EngineError.wrap("make a channel to the tasks") { () throws(LinuxError) in
             let pair = try RestoreCalls.socketPair()
             return (try lift(pair.0, "channel"), try lift(pair.1, "channel"))
@@ -19,6 +22,7 @@ extension RestoreFiles {
         _ tree: RestoreTree, passing: (UInt32) throws(EngineError) -> Void
     ) throws(EngineError) {
         var ended: [UInt64: [OpenFileRecord]] = [:]
+        for file in contents.openFiles where file.mountNamespace != 0 { try openNested(file, tree) }
         for file in contents.openFiles where file.kind.namesTask {
             if file.handle.hasEnded {
                 ended[file.handle.identity, default: []].append(file)
@@ -77,20 +81,61 @@ extension RestoreFiles {
     /// Gives a stub's table those files of `numbers` that were opened after the stub's birth.
     func deliver(_ numbers: [UInt32], to stub: RestoreStub) throws(EngineError) {
         if channel.read < 0 { return }
-        let late = Set(contents.openFiles.lazy.filter(\.kind.namesTask).map(\.number))
+        let late = Set(contents.openFiles.lazy.filter(\.isLate).map(\.number))
         for number in Set(numbers).intersection(late).sorted() {
-            guard let fd = openFiles[number] else { continue }
-            try EngineError.wrap("hand fd \(fd) to the task", task: stub.tid) { () throws(LinuxError) in
-                try RestoreCalls.send(fd, through: channel.write)
-            }
-            let message = try stub.put(PassedDescriptor.message(at: stub.area.data, fd: -1))
-            // MSG_DONTWAIT | MSG_CMSG_CLOEXEC
-            try stub.call(.recvmsg, [UInt64(channel.read), message, 0x4000_0040], doing: "take over fd \(fd)")
-            let got = try stub.remote.read(at: message + UInt64(PassedDescriptor.offset), count: 4).half(at: 0)
-            if got == UInt32(bitPattern: fd) { continue }
-            try stub.call(.dup3, [UInt64(got), UInt64(fd), 0o2000000], doing: "take over fd \(fd)")
-            try stub.call(.close, [UInt64(got)], doing: "take over fd \(fd)")
+            if let fd = openFiles[number] { try hand(fd, to: stub) }
         }
+    }
+
+    /// Gives a stub's table a descriptor of the engine's, under the same number.
+    private func hand(_ fd: Int32, to stub: RestoreStub) throws(EngineError) {
+        try EngineError.wrap("hand fd \(fd) to the task", task: stub.tid) { () throws(LinuxError) in
+            try RestoreCalls.send(fd, through: channel.write)
+        }
+        let message = try stub.put(PassedDescriptor.message(at: stub.area.data, fd: -1))
+        // MSG_DONTWAIT | MSG_CMSG_CLOEXEC
+        try stub.call(.recvmsg, [UInt64(channel.read), message, 0x4000_0040], doing: "take over fd \(fd)")
+        let got = try stub.remote.read(at: message + UInt64(PassedDescriptor.offset), count: 4).half(at: 0)
+        if got == UInt32(bitPattern: fd) { return }
+        try stub.call(.dup3, [UInt64(got), UInt64(fd), 0o2000000], doing: "take over fd \(fd)")
+        try stub.call(.close, [UInt64(got)], doing: "take over fd \(fd)")
+    }
+
+    // MARK: Nested mount namespaces
+
+    private func openNested(_ file: OpenFileRecord, _ tree: RestoreTree) throws(EngineError) {
+        guard let holder = tree.namespaces?.holders[file.mountNamespace] else {
+            throw .image("open file \(file.number)", why: "nobody is in its mount namespace")
+        }
+        try seeing(holder) { () throws(EngineError) in
+            openFiles[file.number] = try EngineError.wrap("open \(describe(file)) in a nested mount namespace") {
+                () throws(LinuxError) in try lift(try open(file), describe(file))
+            }
+        }
+    }
+
+    /// Opens the files that a process maps and that only its own mounts show.
+    ///
+    /// - Precondition: The stub is in its mount namespace.
+    func openMapped(_ space: AddressSpaceRecord, by stub: RestoreStub) throws(EngineError) {
+        let mapped = Set(space.vmas.map(\.inode) + [space.executable])
+        let nested = contents.inodes.filter { $0.mountNamespace != 0 && mapped.contains($0.number) }
+        guard let number = nested.first?.mountNamespace else { return }
+        try seeing(stub) { () throws(EngineError) in try openMapped(space, nested: number) }
+        for inode in nested {
+            if let fd = inodes[inode.number] { try hand(fd, to: stub) }
+            if let fd = readers[inode.number] { try hand(fd, to: stub) }
+        }
+    }
+
+    private func seeing(
+        _ stub: RestoreStub, _ body: () throws(EngineError) -> Void
+    ) throws(EngineError) {
+        let visit = try EngineError.wrap("enter a nested mount namespace", task: stub.tid) { () throws(LinuxError) in
+            try Namespaces.Visit(stub.outer, Namespaces.Flag.mount)
+        }
+        defer { visit.end() }
+        try body()
     }
 
     // MARK: inotify

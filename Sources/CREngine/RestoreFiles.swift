@@ -118,7 +118,7 @@ final class RestoreFiles {
                 if let fd = sockets.descriptors[file.socket] { openFiles[file.number] = fd }
                 continue
             }
-            if file.kind.namesTask || file.kind == .external { continue }
+            if file.isLate || file.kind == .external { continue }
             let fd = try EngineError.wrap("open \(describe(file))") { () throws(LinuxError) in
                 let fd = try open(file)
                 if let settled = try settle(fd, file) { return settled }
@@ -208,7 +208,8 @@ final class RestoreFiles {
     /// Where to write the content of an inode.
     func descriptor(toFill inode: UInt32) -> Int32? { writers[inode] ?? inodes[inode] }
 
-    private func openMapped(_ space: AddressSpaceRecord) throws(EngineError) {
+    /// - Parameter nested: Number of the mount namespace that the engine sees; 0 for the root process's.
+    func openMapped(_ space: AddressSpaceRecord, nested: UInt32 = 0) throws(EngineError) {
         var writable: Set<UInt32> = []
         var wanted: [UInt32] = space.executable == 0 ? [] : [space.executable]
         for vma in space.vmas where vma.inode != 0 {
@@ -218,7 +219,9 @@ final class RestoreFiles {
             }
         }
         for number in wanted {
-            guard let inode = inodeRecords[number], !inode.kind.hasContent, inode.kind != .packetRing else { continue }
+            guard let inode = inodeRecords[number], !inode.kind.hasContent, inode.kind != .packetRing,
+                inode.mountNamespace == nested
+            else { continue }
             if inodes[number] != nil, !writable.contains(number) || writableInodes.contains(number) { continue }
             let isWritable = writable.contains(number)
             inodes[number] = try EngineError.wrap("open the mapped file \(inode.path)") { () throws(LinuxError) in
@@ -238,7 +241,7 @@ final class RestoreFiles {
 
     private var writableInodes: Set<UInt32> = []
     /// Descriptors for reading, of inodes that are mapped so.
-    private var readers: [UInt32: Int32] = [:]
+    var readers: [UInt32: Int32] = [:]
     /// Descriptors to fill memfds with: their first ones go to the workload.
     private var writers: [UInt32: Int32] = [:]
     private var givenAway: Set<UInt32> = []
@@ -286,7 +289,7 @@ final class RestoreFiles {
     /// What F_SETFL can change: O_APPEND, O_NONBLOCK, O_ASYNC, O_DIRECT, O_NOATIME.
     private static let settable: UInt32 = 0o2000 | 0o4000 | 0o20000 | 0o40000 | 0o1000000
 
-    private func open(_ file: OpenFileRecord) throws(LinuxError) -> Int32 {
+    func open(_ file: OpenFileRecord) throws(LinuxError) -> Int32 {
         let fd: Int32
         switch file.kind {
         case .inode: fd = try openInode(file)

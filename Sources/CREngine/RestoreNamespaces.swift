@@ -21,7 +21,7 @@ final class RestoreNamespaces {
     private let records: [UInt32: NamespaceRecord]
     private let processRecords: [Int32: ProcessRecord]
     /// Namespaces that exist by now, and one stub that is in each.
-    private var holders: [UInt32: RestoreStub] = [:]
+    private(set) var holders: [UInt32: RestoreStub] = [:]
     /// Process to the numbers of the namespaces that its stub is in.
     private var current: [Int32: [NamespaceKind: UInt32]] = [:]
     private var visit: Namespaces.Visit?
@@ -274,6 +274,11 @@ final class RestoreNamespaces {
     func contentFile(_ number: UInt32) -> (fd: Int32, sizeBytes: UInt64)? {
         for tree in trees { if let file = tree.contentFiles[number] { return file } }
         return nil
+    }
+
+    /// Files whose content is yet to come.
+    var carriedFiles: Set<FileIdentity> {
+        Set(trees.flatMap { $0.contentFiles.values }.compactMap { try? Files.status(of: $0.fd).identity })
     }
 
     /// Sets what must come after the content: times, and what cannot be written any more.

@@ -10,6 +10,8 @@ struct RestorePreflight {
     let contents: ImageContents
     let options: RestoreOptions
     private(set) var notes: [String] = []
+    /// Files of file systems that the image brings.
+    var carried: Set<FileIdentity> = []
     private var refusals: [Refusal] = []
     /// Refusals that are not forced, when all are wanted; `nil` makes the first one an error.
     private var findings: [Refusal]?
@@ -293,7 +295,14 @@ struct RestorePreflight {
     // MARK: Files
 
     private mutating func files() {
-        for inode in contents.inodes {
+        // Folders of processes in mount namespaces of their own are there when those are.
+        let mounts = Set(contents.namespaces.filter { $0.kind == .mount }.map(\.number))
+        let root = contents.processes.first { $0.pid == contents.header.root }
+        let own = Set(root?.namespaces ?? []).intersection(mounts)
+        let nested = Set(
+            contents.processes.filter { !Set($0.namespaces).intersection(mounts).subtracting(own).isEmpty }
+                .map(\.fileSystem))
+        for inode in contents.inodes where inode.mountNamespace == 0 {
             switch inode.kind {
             case .regular, .directory, .fifo, .device, .symbolicLink, .socketName:
                 if inode.isRemoved, inode.otherName.isEmpty { checkAncestor(of: inode.path) } else { checkFile(inode) }
@@ -307,7 +316,7 @@ struct RestorePreflight {
             }
         }
         socketFolders()
-        for system in contents.fileSystems {
+        for system in contents.fileSystems where !nested.contains(system.number) {
             if system.workingDirectoryFile == 0 { checkFolder(system.workingDirectory, of: "the working directory") }
             if system.root != "/" { checkFolder(system.root, of: "the root directory") }
         }
@@ -345,6 +354,8 @@ struct RestorePreflight {
                 "the workload uses a file that is not here (\(error.errno.map { "\($0)" } ?? ""))", [path])
             return
         }
+        // Its content comes with the image, and is not in it yet.
+        if carried.contains(status.identity) { return }
         guard status.mode & 0xf000 == inode.mode & 0xf000 else {
             refuse(.filesystemChanged, object: path, "another kind of file stands at its path", [path])
             return

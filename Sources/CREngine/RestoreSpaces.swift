@@ -40,6 +40,7 @@ final class RestoreSpaces {
         else { throw .image("process \(stub.tid)", why: "its address space is missing") }
         if built[space.number] != nil { return }
         built[space.number] = stub
+        try files.openMapped(space, by: stub)
         var memory = RestoreMemory(
             stub: stub, space: space, files: files, specials: tree.specials, movesVdso: vdso.canMove(space.number))
         let own = inherited[space.number] ?? RangeList()

@@ -3,11 +3,15 @@ extension ImageContents {
     func handlesFit() throws(ImageError) {
         let files = Set(openFiles.map(\.number))
         let inodeNumbers = Set(inodes.map(\.number))
+        let spaces = Set([0] + namespaces.filter { $0.kind == .mount }.map(\.number))
         let slash = UInt8(ascii: "/")
         for inode in inodes {
             func fail(_ why: String) -> ImageError { .inconsistent(record: "inode \(inode.number)", why: why) }
             guard inode.otherName.isEmpty || inode.otherName.utf8.first == slash else {
                 throw fail("its other name is not absolute")
+            }
+            guard spaces.contains(inode.mountNamespace), inode.mountNamespace == 0 || !inode.kind.hasContent else {
+                throw fail("the mounts that show it are not in the image")
             }
             guard !inode.isRemoved || !inode.kind.hasContent else {
                 throw fail("it has content of its own and a removed name")
@@ -27,6 +31,9 @@ extension ImageContents {
             guard Self.isBelow(file.handle.path) else { throw fail("its path leads out of the task's folder") }
             if file.kind.namesTask, !file.handle.hasEnded {
                 guard file.handle.task > 0 else { throw fail("it names no task") }
+            }
+            guard spaces.contains(file.mountNamespace), file.mountNamespace == 0 || file.kind == .inode else {
+                throw fail("the mounts in which it was opened are not in the image")
             }
             guard (file.kind == .external) == !file.externalName.isEmpty else {
                 throw fail("it is external and has no name, or the other way round")
@@ -82,4 +89,9 @@ extension ImageContents {
 extension OpenFileKind {
     /// Whether it refers to a task, which must exist before it can be opened.
     public var namesTask: Bool { self == .pidfd || self == .taskFile || self == .namespace }
+}
+
+extension OpenFileRecord {
+    /// Whether it can only be opened when there are tasks: it names one, or only a nested mount namespace shows it.
+    public var isLate: Bool { kind.namesTask || mountNamespace != 0 }
 }

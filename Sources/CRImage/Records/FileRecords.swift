@@ -56,6 +56,8 @@ public struct InodeRecord: ImageValue {
     public var isOtherNameOurs = false
     /// Where a symbolic link leads.
     public var target = ""
+    /// Number of the ``NamespaceRecord`` whose mounts show it at its path; 0 when those of the root process do.
+    public var mountNamespace: UInt32 = 0
 
     public init() {}
 
@@ -78,6 +80,7 @@ public struct InodeRecord: ImageValue {
         try fields.text("otherName", &otherName)
         try fields.flag("isOtherNameOurs", &isOtherNameOurs)
         try fields.text("target", &target)
+        try fields.number("mountNamespace", &mountNamespace)
     }
 }
 
@@ -148,6 +151,8 @@ public struct OpenFileRecord: ImageValue {
     public var terminal: UInt32 = 0
     /// The path by which that was opened; empty for the other kinds.
     public var terminalPath = ""
+    /// Number of the ``NamespaceRecord`` in whose mounts it was opened; 0 for those of the root process.
+    public var mountNamespace: UInt32 = 0
     /// The name under which `--external` declared it (`external`); empty for the other kinds.
     public var externalName = ""
 
@@ -175,6 +180,7 @@ public struct OpenFileRecord: ImageValue {
         try handle.transfer(&fields)
         try fields.number("terminal", &terminal)
         try fields.text("terminalPath", &terminalPath)
+        try fields.number("mountNamespace", &mountNamespace)
         try fields.text("externalName", &externalName)
     }
 }
