@@ -141,7 +141,8 @@ final class RestoreSession {
         }
         let pid = tree.outer(contents.header.root)
         return RestoredTree(
-            pid: pid, waitPid: tree.namespaceInit?.outer ?? pid, taskCount: contents.tasks.count, pageCount: pageCount,
+            pid: pid, waitPid: tree.namespaceInit?.outer ?? pid,
+            taskCount: contents.tasks.count - contents.processes.count(where: \.leaderHasEnded), pageCount: pageCount,
             imageBytes: reader.byteCount, milliseconds: phases, notes: notes + files.notes + namespaces.notes)
     }
 
