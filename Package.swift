@@ -104,7 +104,7 @@ let package = Package(
         tests(
             "LabReportTests", ["CRModel", "LabReport"],
             exclude: ["Golden", "browser-check", "browser_check.py", "validate.py"]),
-        tests("LabRunnerTests", ["CRModel", "LabRunner"]),
+        tests("LabRunnerTests", ["CRModel", "LabRunner", "LabVM"]),
         tests("LabScenarioTests", ["CRModel", "LabScenario"], exclude: ["Golden"]),
         tests("LabStoreTests", ["CRModel", "LabStore", grdb]),
         tests("LabVMTests", ["CRModel", "GuestWire", "LabVM"]),

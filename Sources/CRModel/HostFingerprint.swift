@@ -74,6 +74,8 @@ public struct KernelFingerprint: Codable, Hashable, Sendable {
     public var vdso: String
     /// Symbols that the vDSO offers, sorted.
     public var vdsoSymbols: [String]
+    /// Settings that the scenario asks for, as the kernel says they are; `nil` when it asks for none.
+    public var sysctl: [String: String]?
 
     public init(
         release: String, version: String, commandLine: String, probe: [String: String], vdso: String,

@@ -13,10 +13,14 @@ public struct HostSpec: Codable, Hashable, Sendable {
     public var kernelArguments: [String]
     /// QEMU machine type: `q35` or `microvm`.
     public var machine: String
+    /// QEMU recipe that emulates it (`qemu-11`); `nil` for the one that this lab machine uses by itself.
+    public var qemu: String?
+    /// Settings of the running kernel by name (`kernel.pid_max`); `nil` for none.
+    public var sysctl: [String: String]?
 
     public init(
         name: HostName, cpu: String, kernel: String, userland: String = "debian-12", memoryMebibytes: Int = 512,
-        kernelArguments: [String] = [], machine: String = "q35"
+        kernelArguments: [String] = [], machine: String = "q35", qemu: String? = nil, sysctl: [String: String]? = nil
     ) {
         self.name = name
         self.cpu = cpu
@@ -25,5 +29,7 @@ public struct HostSpec: Codable, Hashable, Sendable {
         self.memoryMebibytes = memoryMebibytes
         self.kernelArguments = kernelArguments
         self.machine = machine
+        self.qemu = qemu
+        self.sysctl = sysctl
     }
 }

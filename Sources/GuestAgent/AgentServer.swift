@@ -123,6 +123,7 @@ final class AgentServer {
         }
         self.welcome = welcome
         let warnings = boot.warnings + reseed(welcome)
+        let refused = Settings.make(welcome.sysctl ?? [:])
         // The best of three: another guest may take the CPU away in the middle of one.
         let calibration = (0..<3).map { _ in
             let start = MonotonicClock.nanoseconds()
@@ -131,7 +132,9 @@ final class AgentServer {
         }.min()
         try channel.send(
             .ready,
-            Ready(fingerprint: fingerprint(), calibrationNanoseconds: calibration ?? 0, warnings: warnings))
+            Ready(
+                fingerprint: fingerprint(), calibrationNanoseconds: calibration ?? 0, warnings: warnings,
+                refusedSettings: refused.isEmpty ? nil : refused))
     }
 
     private func reseed(_ welcome: Welcome) -> [String] {
@@ -152,6 +155,9 @@ final class AgentServer {
         if boot.hasDisk {
             fingerprint.userland = UserlandProbe.fingerprint(
                 root: Boot.diskFolder, diskImage: welcome?.diskIdentity ?? "")
+        }
+        fingerprint.kernel.sysctl = welcome?.sysctl.map { wanted in
+            Dictionary(uniqueKeysWithValues: wanted.keys.map { ($0, Sysctl.value($0) ?? "") })
         }
         if fingerprint.cpu.tscKilohertz == 0 { fingerprint.cpu.tscKilohertz = welcome?.tscKilohertz ?? 0 }
         return fingerprint

@@ -74,6 +74,7 @@ struct CellContext {
         try AgentError.preparing("block signals") { () throws(LinuxError) in
             _ = try Signals.block([Signals.child, Signals.pipe])
         }
+        try Settings.repeatInCell()
         try CellRoot.enter(root: root)
     }
 }

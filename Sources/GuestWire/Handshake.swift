@@ -35,10 +35,12 @@ public struct Welcome: Codable, Hashable, Sendable {
     public var diskIdentity: String
     /// TSC frequency that the kernel was told, in kHz; 0 when it was not.
     public var tscKilohertz: Int
+    /// Settings of the running kernel by name, to be made in the guest and in every cell; `nil` for none.
+    public var sysctl: [String: String]?
 
     public init(
         protocolVersion: Int, wallClockSeconds: Int64, wallClockNanoseconds: Int64, randomness: String,
-        diskIdentity: String, tscKilohertz: Int
+        diskIdentity: String, tscKilohertz: Int, sysctl: [String: String]? = nil
     ) {
         self.protocolVersion = protocolVersion
         self.wallClockSeconds = wallClockSeconds
@@ -46,6 +48,7 @@ public struct Welcome: Codable, Hashable, Sendable {
         self.randomness = randomness
         self.diskIdentity = diskIdentity
         self.tscKilohertz = tscKilohertz
+        self.sysctl = sysctl
     }
 }
 
@@ -56,11 +59,17 @@ public struct Ready: Codable, Hashable, Sendable {
     public var calibrationNanoseconds: UInt64
     /// What could not be prepared and was not essential, one sentence each.
     public var warnings: [String]
+    /// Settings that could not be made, each with the reason; `nil` when all could.
+    public var refusedSettings: [String: String]?
 
-    public init(fingerprint: HostFingerprint, calibrationNanoseconds: UInt64, warnings: [String]) {
+    public init(
+        fingerprint: HostFingerprint, calibrationNanoseconds: UInt64, warnings: [String],
+        refusedSettings: [String: String]? = nil
+    ) {
         self.fingerprint = fingerprint
         self.calibrationNanoseconds = calibrationNanoseconds
         self.warnings = warnings
+        self.refusedSettings = refusedSettings
     }
 }
 

@@ -10,7 +10,7 @@ import SystemPackage
 struct HostJob: Sendable {
     private let accelerator: AcceleratorChoice
     private let cold: Bool
-    private let progress = ProgressPrinter()
+    let progress = ProgressPrinter()
 
     init(_ guests: GuestOptions) {
         accelerator = guests.accelerator ?? .auto
@@ -24,9 +24,9 @@ struct HostJob: Sendable {
         var results: [HostName: HostResult] = [:]
         for spec in scenario.hosts {
             switch hosts[spec.name] {
-            case .ready(let images, let packages):
+            case .ready(let images, let packages, let lab):
                 do {
-                    let fingerprint = try await session.lab.withGuest(spec, images, consoleFile: nil) { guest in
+                    let fingerprint = try await lab.withGuest(spec, images, consoleFile: nil) { guest in
                         guest.fingerprint
                     }
                     results[spec.name] = HostResult(spec: spec, fingerprint: fingerprint, packages: packages)
@@ -50,9 +50,9 @@ struct HostJob: Sendable {
         }
         let session = try await open()
         switch await prepare([spec], of: scenario, session)[name] {
-        case .ready(let images, _):
+        case .ready(let images, _, let lab):
             progress.end()
-            return try await session.lab.withGuest(spec, images, consoleFile: nil) { guest in
+            return try await lab.withGuest(spec, images, consoleFile: nil) { guest in
                 let (rows, columns) = RawTerminal.size
                 return try await RawTerminal.during {
                     try await guest.shell(
@@ -65,7 +65,7 @@ struct HostJob: Sendable {
         }
     }
 
-    private func open() async throws -> LabSession {
+    func open() async throws -> LabSession {
         let progress = progress
         return try await LabSession.open(accelerator: accelerator, cold: cold, logger: Logger(label: "crlab")) {
             event in

@@ -23,6 +23,9 @@ struct ImagesCommand: AsyncParsableCommand, Sendable {
         @Option(help: "This runtime recipe, or 'all' of them; may be repeated.")
         var runtime: [String] = []
 
+        @Option(help: "Only this QEMU recipe beside the one that hosts have by themselves; may be repeated.")
+        var qemu: [String] = []
+
         @Flag(help: "Ask the mirror for newer versions even where known ones are fresh.")
         var refresh = false
 
@@ -31,9 +34,9 @@ struct ImagesCommand: AsyncParsableCommand, Sendable {
         func run() async throws {
             try await ExitStatus.guarding {
                 let library = try ImageJob(refresh: refresh)
-                let all = kernel.isEmpty && userland.isEmpty && runtime.isEmpty
+                let all = kernel.isEmpty && userland.isEmpty && runtime.isEmpty && qemu.isEmpty
                 let preparations = await library.prepare(
-                    kernels: all ? nil : kernel, userlands: all ? nil : userland,
+                    qemus: qemu, kernels: all ? nil : kernel, userlands: all ? nil : userland,
                     runtimes: runtime.contains("all") ? nil : runtime)
                 Terminal.answer(ImageTables.preparations(preparations, format: format.format))
                 guard preparations.allSatisfy({ (try? $0.result.get()) != nil }) else {
@@ -113,8 +116,11 @@ struct ImageJob: Sendable {
         }
     }
 
-    func prepare(kernels: [String]?, userlands: [String]?, runtimes: [String]?) async -> [Preparation] {
+    func prepare(
+        qemus: [String], kernels: [String]?, userlands: [String]?, runtimes: [String]?
+    ) async -> [Preparation] {
         await library.prepare(
-            kernels: kernels, userlands: userlands, runtimes: runtimes, workloads: installation.workloads)
+            qemus: qemus, kernels: kernels, userlands: userlands, runtimes: runtimes,
+            workloads: installation.workloads)
     }
 }

@@ -105,6 +105,7 @@ extension ImagesProgress {
             "\(kind.rawValue) \(name): versions known from before are used: \(error.explanation.line)"
         case .unavailable(let kind, let name, let error):
             "\(kind.rawValue) \(name) is not to be had: \(error.explanation.line)"
+        case .suspect(let kind, let name, let why): "warning: \(kind.rawValue) \(name) is used though \(why)"
         case .passedOver(let path, let version, let why): "QEMU \(version) (\(path)) is not used: \(why)"
         }
     }

@@ -64,8 +64,7 @@ struct RunJob: Sendable {
             plan.hosts, kernels: plan.scenario.kernels, userlands: plan.scenario.userlands, runtimes: runtimes,
             relativeTo: FilePath(plan.scenario.file).removingLastComponent(), lab: session.lab)
         let runner = Runner(
-            plan: plan, store: store, lab: session.lab, hosts: hosts, runtimes: runtimes, options: options,
-            folder: folder.string
+            plan: plan, store: store, hosts: hosts, runtimes: runtimes, options: options, folder: folder.string
         ) { event in
             progress.show(event)
         }

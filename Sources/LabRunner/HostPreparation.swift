@@ -6,7 +6,8 @@ public import SystemPackage
 
 /// A host of a scenario before any boot: what to boot, or why it cannot be had.
 public enum HostReadiness: Sendable {
-    case ready(BootImages, packages: [String: String])
+    /// - Parameter lab: The lab with the QEMU that this host asks for.
+    case ready(BootImages, packages: [String: String], lab: Lab)
     case unavailable(LabFailure)
 }
 
@@ -25,6 +26,7 @@ public struct RuntimePreparation: Sendable {
 public struct HostPreparation: Sendable {
     let installation: Installation
     let library: ImageLibrary
+    private let labs = LabsByQEMU()
 
     public init(installation: Installation, library: ImageLibrary) {
         self.installation = installation
@@ -51,7 +53,7 @@ public struct HostPreparation: Sendable {
                 disks[host.userland] = await userland(host.userland, own: userlands[host.userland], folder: folder)
             }
             guard let boot = boots[host.kernel], let disk = disks[host.userland] else { continue }
-            readiness[host.name] = await ready(host, boot: boot, disk: disk, runtimes: runtimes.disk, lab: lab)
+            readiness[host.name] = await ready(host, boot: boot, disk: disk, runtimes: runtimes.disk, standard: lab)
         }
         return readiness
     }
@@ -79,12 +81,18 @@ public struct HostPreparation: Sendable {
 
     private func ready(
         _ host: HostSpec, boot: Result<(KernelImage, FilePath), ImagesError>, disk: Result<Userland, ImagesError>,
-        runtimes: RuntimeDisk?, lab: Lab
+        runtimes: RuntimeDisk?, standard: Lab
     ) async -> HostReadiness {
+        let qemu: QEMUInstallation
+        let lab: Lab
         do {
+            (qemu, lab) = try await self.lab(for: host, standard)
             _ = try lab.resolve(cpu: host.cpu)
-        } catch {
+        } catch let error as VMError {
             return .unavailable(error.labFailure)
+        } catch {
+            let why = (error as? any Explained)?.explanation.line ?? "\(error)"
+            return .unavailable(LabFailure(reason: .harnessUnavailable, summary: why))
         }
         switch (boot, disk) {
         case (.success((let kernel, let initramfs)), .success(let userland)):
@@ -93,20 +101,31 @@ public struct HostPreparation: Sendable {
             var packages = ["crlab kernel image": kernel.key, "crlab userland image": userland.key]
             for package in kernel.packages + userland.packages { packages[package.name] = package.version }
             if let runtimes { packages["crlab runtimes image"] = runtimes.key }
-            if let qemu = try? await library.qemu() {
-                packages["QEMU build"] = qemu.buildID
-                for package in qemu.packages where package.name.hasPrefix("qemu-") {
-                    packages[package.name] = package.version
-                }
+            packages["QEMU"] = qemu.version
+            packages["QEMU build"] = qemu.buildID
+            for package in qemu.packages where package.name.hasPrefix("qemu-") {
+                packages[package.name] = package.version
             }
             return .ready(
                 BootImages(
                     kernel: image.string, initramfs: initramfs.string, disk: userland.disk.string,
                     diskIdentity: userland.contentDigest, runtimeDisk: runtimes?.disk.string),
-                packages: packages)
+                packages: packages, lab: lab)
         case (.failure(let error), _), (_, .failure(let error)):
             return .unavailable(LabFailure(reason: .harnessUnavailable, summary: error.explanation.line))
         }
+    }
+
+    /// The lab with the QEMU of a recipe; the one given when there is no name.
+    public func lab(named name: String?, like lab: Lab) async throws -> Lab {
+        guard let name else { return lab }
+        return try await labs.lab(with: try await library.qemu(named: name), like: lab)
+    }
+
+    private func lab(for host: HostSpec, _ lab: Lab) async throws -> (QEMUInstallation, Lab) {
+        guard let name = host.qemu else { return (try await library.qemu(), lab) }
+        let qemu = try await library.qemu(named: name)
+        return (qemu, try await labs.lab(with: qemu, like: lab))
     }
 
     private func kernel(
@@ -148,5 +167,18 @@ public struct HostPreparation: Sendable {
         } catch {
             return .failure(error)
         }
+    }
+}
+
+/// Labs with other QEMUs than the lab machine's own, each opened once.
+private actor LabsByQEMU {
+    private var labs: [String: Lab] = [:]
+
+    func lab(with qemu: QEMUInstallation, like standard: Lab) async throws -> Lab {
+        if let lab = labs[qemu.buildID] { return lab }
+        let lab = try await standard.with(
+            QEMUBinary(executable: qemu.executable.string, dataFolders: qemu.dataDirectories.map(\.string)))
+        labs[qemu.buildID] = lab
+        return lab
     }
 }

@@ -44,5 +44,5 @@ public struct LabSession: Sendable {
     }
 
     /// The kernel that `auto` boots to find out whether KVM works: the one of the oldest supported lab machine.
-    static let probeKernel = "debian-6.1"
+    public static let probeKernel = "debian-6.1"
 }

@@ -27,6 +27,7 @@ public struct RunControl: Sendable {
             workloads: installation.workloadNames().map { WorkloadName($0) }, sets: installation.workloadSets(),
             runtimes: [.native] + recipes.runtimes.keys.sorted().map { RuntimeName($0) },
             kernels: recipes.kernels.keys.sorted(), userlands: recipes.userlands.keys.sorted())
+        catalogue.qemus = recipes.qemus.keys.sorted()
         catalogue.families = ImageLibrary.membersSeen(.fromEnvironment(recipes: installation.recipes), recipes)
         catalogue.mayBeKernel = { recipes.mayBeMember($0) }
         return try Scenario.parse(text, file: path.string, catalogue: catalogue)

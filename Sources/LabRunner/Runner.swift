@@ -2,7 +2,7 @@ public import CRModel
 import Foundation
 public import LabScenario
 public import LabStore
-public import LabVM
+import LabVM
 import Synchronization
 
 /// Executes a plan: dump once per source host, carry, restore on every destination host, verify, judge, record.
@@ -12,7 +12,6 @@ import Synchronization
 public struct Runner: Sendable {
     let plan: Plan
     let store: RunStore
-    let lab: Lab
     let hosts: [HostName: HostReadiness]
     let runtimes: RuntimePreparation
     let options: RunOptions
@@ -24,13 +23,12 @@ public struct Runner: Sendable {
     ///   - runtimes: What their guests can dump and restore with.
     ///   - folder: The run's folder.
     public init(
-        plan: Plan, store: RunStore, lab: Lab, hosts: [HostName: HostReadiness],
+        plan: Plan, store: RunStore, hosts: [HostName: HostReadiness],
         runtimes: RuntimePreparation = .nativeOnly, options: RunOptions, folder: String,
         emit: @escaping @Sendable (RunEvent) -> Void
     ) {
         self.plan = plan
         self.store = store
-        self.lab = lab
         self.hosts = hosts
         self.runtimes = runtimes
         self.options = options
@@ -153,7 +151,7 @@ public struct Runner: Sendable {
     func withGuest(
         _ name: HostName, purpose: String, body: @escaping @Sendable (Guest, Int) async throws -> Void
     ) async throws {
-        guard case .ready(let images, let packages) = hosts[name],
+        guard case .ready(let images, let packages, let lab) = hosts[name],
             let spec = plan.hosts.first(where: { $0.name == name })
         else { return }
         emit(.booting(name, purpose: purpose))

@@ -15,6 +15,8 @@ public struct Catalogue: Sendable {
     public var families: [String: [String]] = [:]
     /// Whether a kernel that no recipe names may be a family's member; whether it is one, its host's preparation tells.
     public var mayBeKernel: @Sendable (String) -> Bool = { _ in false }
+    /// QEMU recipes; `nil` takes any name.
+    public var qemus: [String]?
     /// Userland recipes; `nil` takes any name.
     public var userlands: [String]?
 

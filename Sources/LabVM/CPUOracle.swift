@@ -6,10 +6,14 @@ public struct CPUOracle: Sendable, Hashable {
         public var name: String
         /// Features of the model that the accelerator cannot give; empty when it can give all.
         public var unavailable: [String]
+        /// The version that the name stands for on q35 (`Haswell-v1`); `nil` when it is no alias. Other machine types
+        /// resolve the name to other versions.
+        public var version: String?
 
-        public init(name: String, unavailable: [String]) {
+        public init(name: String, unavailable: [String], version: String? = nil) {
             self.name = name
             self.unavailable = unavailable
+            self.version = version
         }
     }
 
@@ -33,7 +37,9 @@ public struct CPUOracle: Sendable, Hashable {
             let unavailable = (entry["unavailable-features"]?.elements ?? []).compactMap(\.text)
             // QEMU repeats a feature that two leaves carry.
             var seen = Set<String>()
-            return Definition(name: name, unavailable: unavailable.filter { seen.insert($0).inserted })
+            return Definition(
+                name: name, unavailable: unavailable.filter { seen.insert($0).inserted },
+                version: entry["alias-of"]?.text)
         }
         let properties = expansion["model"]?["props"]?.members ?? [:]
         self.init(
@@ -43,13 +49,15 @@ public struct CPUOracle: Sendable, Hashable {
 
     /// The CPU that a scenario asks for, or why it cannot be had.
     ///
-    /// - Parameter cpu: `MODEL`, with `,-feature`, `,+feature`, `,feature=on|off` behind it.
+    /// - Parameter cpu: `MODEL`, with `,-feature`, `,+feature`, `,feature=on|off` behind it; `,reduced` takes whatever
+    ///   the accelerator leaves of the model.
     /// - Throws: ``VMError/notEmulable(cpu:accelerator:missing:)``, ``VMError/cpuUnknown(cpu:)``.
     public func resolve(_ cpu: String) throws(VMError) -> CPUChoice {
         let parts = cpu.split(separator: ",").map { $0.filter { $0 != " " } }
         guard let model = parts.first, let definition = definitions[model] else { throw .cpuUnknown(cpu: cpu) }
         var off = Set<String>()
         var on: [String] = []
+        let takesWhatIsLeft = parts.dropFirst().contains("reduced")
         for change in parts.dropFirst() {
             if change.hasPrefix("-") {
                 off.insert(Self.spelling(String(change.dropFirst())))
@@ -66,13 +74,13 @@ public struct CPUOracle: Sendable, Hashable {
             throw .notEmulable(cpu: model, accelerator: accelerator.rawValue, missing: unsupported)
         }
         let missing = definition.unavailable.filter { !off.contains(Self.spelling($0)) }
-        if missing.isEmpty { return CPUChoice(requested: cpu, argument: parts.joined(separator: ","), reducedBy: []) }
-        // Reducing is only honest where the table says what the model loses and keeps.
+        let changes = parts.dropFirst().filter { $0 != "reduced" }
+        // Reducing is only honest where the table says what the model loses and keeps, or the scenario itself asks.
         let allowed = accelerator == .tcg ? CPUModels.reduced[model] ?? [] : []
-        guard missing.allSatisfy({ allowed.contains($0) }) else {
+        guard takesWhatIsLeft || missing.allSatisfy({ allowed.contains($0) }) else {
             throw .notEmulable(cpu: model, accelerator: accelerator.rawValue, missing: missing)
         }
-        let argument = ([model] + missing.map { "-" + $0 } + parts.dropFirst()).joined(separator: ",")
+        let argument = ([definition.version ?? model] + missing.map { "-" + $0 } + changes).joined(separator: ",")
         return CPUChoice(requested: cpu, argument: argument, reducedBy: missing)
     }
 

@@ -16,6 +16,8 @@ final class GuestLoop {
         var silenceSeconds: Double
         var diskIdentity: String
         var tscKilohertz: Int
+        /// Settings that the guest must have before it counts as ready.
+        var sysctl: [String: String]?
     }
 
     /// How a guest comes to life.
@@ -210,10 +212,14 @@ final class GuestLoop {
                     host: host, theirs: hello.protocolVersion, ours: GuestProtocol.version)
             }
             let welcome = try Frame(
-                .welcome, message: Welcome.now(diskIdentity: settings.diskIdentity, tsc: settings.tscKilohertz))
+                .welcome,
+                message: Welcome.now(
+                    diskIdentity: settings.diskIdentity, tsc: settings.tscKilohertz, sysctl: settings.sysctl))
             connection.state.withLock { $0.send(welcome) }
         case .ready:
-            becomeReady(try frame.message(Ready.self))
+            let ready = try frame.message(Ready.self)
+            try checkSettings(ready)
+            becomeReady(ready)
         case .event: note(try frame.message(GuestEvent.self))
         case .reply, .chunk, .end, .credit: try answer(frame)
         case .welcome, .request, .cancel:
@@ -345,6 +351,16 @@ final class GuestLoop {
 
     // MARK: Ways to fail
 
+    /// An agent that knows no settings would leave them as they are without a word.
+    private func checkSettings(_ ready: Ready) throws(VMError) {
+        let made = ready.fingerprint.kernel.sysctl ?? [:]
+        let refused = (settings.sysctl ?? [:]).keys.sorted().compactMap { name in
+            ready.refusedSettings?[name].map { "\(name): \($0)" }
+                ?? (made[name] == nil ? "\(name): the agent does not know of settings" : nil)
+        }
+        guard refused.isEmpty else { throw .settingsRefused(host: host, why: refused.joined(separator: "; ")) }
+    }
+
     private func check() throws(VMError) {
         let now = Descriptor.seconds()
         if let child, let status = child.ended() {
@@ -402,13 +418,13 @@ final class GuestLoop {
 
 extension Welcome {
     /// What a guest is told now.
-    static func now(diskIdentity: String, tsc: Int) -> Welcome {
+    static func now(diskIdentity: String, tsc: Int, sysctl: [String: String]? = nil) -> Welcome {
         let clock = Descriptor.wallClock()
         var generator = SystemRandomNumberGenerator()
         let words = (0..<4).map { _ in String(generator.next(), radix: 16) }
         return Welcome(
             protocolVersion: GuestProtocol.version, wallClockSeconds: clock.seconds,
             wallClockNanoseconds: clock.nanoseconds, randomness: words.joined(), diskIdentity: diskIdentity,
-            tscKilohertz: tsc)
+            tscKilohertz: tsc, sysctl: sysctl)
     }
 }

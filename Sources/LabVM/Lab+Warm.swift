@@ -98,7 +98,7 @@ extension Lab {
         let settings = GuestLoop.Settings(
             words: words, start: start, consoleFile: asked.consoleFile, bootSeconds: asked.bootSeconds,
             silenceSeconds: Self.silenceSeconds, diskIdentity: asked.arguments.images.diskIdentity,
-            tscKilohertz: accelerator == .tcg ? tscKilohertz : 0)
+            tscKilohertz: accelerator == .tcg ? tscKilohertz : 0, sysctl: asked.arguments.spec.sysctl)
         // A socket and not a pipe: waking a thread that has just ended must not raise SIGPIPE.
         let pipe = try Descriptor.socketPair()
         Descriptor.setNonBlocking(pipe.ours)

@@ -92,6 +92,16 @@ public struct Lab: Sendable {
         return min(100, max(accelerator == .tcg ? 4 : 1, measured))
     }
 
+    /// The same lab with another QEMU.
+    ///
+    /// What was found out about the accelerator holds for it too; what it can emulate it is asked itself.
+    public func with(_ other: QEMUBinary) async throws(VMError) -> Lab {
+        let (oracle, version) = try await Self.asking(other, accelerator)
+        return Lab(
+            qemu: other, qemuVersion: version, accelerator: accelerator, kvmReport: kvmReport, oracle: oracle,
+            tscKilohertz: tscKilohertz, templates: templates, calibrationNanoseconds: calibrationNanoseconds)
+    }
+
     func with(_ accelerator: Accelerator, _ oracle: CPUOracle, report: String) -> Lab {
         Lab(
             qemu: qemu, qemuVersion: qemuVersion, accelerator: accelerator, kvmReport: report, oracle: oracle,

@@ -30,6 +30,8 @@ public enum VMError: Explained, Equatable {
     case deadline(host: HostName, request: String, seconds: Double, console: String)
     /// The agent could not do what was asked, and says why.
     case refusedByAgent(host: HostName, request: String, failure: AgentReason)
+    /// Settings of the running kernel that the scenario asks for could not be made.
+    case settingsRefused(host: HostName, why: String)
     case fileFailed(path: String, action: String, why: String)
     case cancelled(host: HostName)
 
@@ -50,7 +52,7 @@ public enum VMError: Explained, Equatable {
             machineExplanation
         case .exitedEarly, .panicked, .hung, .silent, .bootTimedOut, .cloneFailed:
             guestExplanation
-        case .agentDied, .garbled, .versionMismatch, .deadline, .refusedByAgent, .cancelled:
+        case .agentDied, .garbled, .versionMismatch, .deadline, .refusedByAgent, .settingsRefused, .cancelled:
             channelExplanation
         }
     }
@@ -60,7 +62,7 @@ public enum VMError: Explained, Equatable {
         case .notEmulable(let cpu, let accelerator, let missing):
             Explanation(
                 what: "not emulable here", at: cpu, why: "\(accelerator) lacks \(missing.joined(separator: ", "))",
-                next: "write the reduced model: \(cpu)\(missing.map { ",-" + $0 }.joined())")
+                next: "write '\(cpu),reduced' to have it without them; crlab hosts cpus lists what each model loses")
         case .cpuUnknown(let cpu):
             Explanation(
                 what: "no such CPU model", at: cpu, why: "this QEMU does not know it", next: "see qemu -cpu help")
@@ -119,6 +121,10 @@ public enum VMError: Explained, Equatable {
             )
         case .refusedByAgent(let host, let request, let failure):
             Explanation(what: "the guest agent could not do '\(request)'", at: host.rawValue, why: failure.message)
+        case .settingsRefused(let host, let why):
+            Explanation(
+                what: "the guest cannot have the settings asked for", at: host.rawValue, why: why,
+                next: "change 'sysctl' of this host")
         case .cancelled(let host):
             Explanation(what: "cancelled", at: host.rawValue, why: "the run was stopped")
         default: Explanation(what: "the guest was lost", why: "unexpected case")
@@ -140,6 +146,7 @@ public enum VMError: Explained, Equatable {
         case .garbled, .versionMismatch: .harnessChannel
         case .deadline, .cancelled: .harnessDeadline
         case .refusedByAgent(_, _, let failure): failure.reason.category == .harness ? failure.reason : .harnessAgent
+        case .settingsRefused: .harnessUnavailable
         case .fileFailed: .harnessSpace
         }
     }

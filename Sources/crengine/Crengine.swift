@@ -23,6 +23,7 @@ enum Crengine {
             case "check": return try CheckCommand.run(rest)
             case "inspect": return try Inspect.run(rest)
             case "run": return try RunCommand.run(rest)
+            case "fingerprint": return try FingerprintCommand.run(rest)
             case "manual":
                 try Arguments(rest, for: "manual").noOperands()
                 Output.line(Manual.page(version: CrlabVersion.current))

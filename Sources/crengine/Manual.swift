@@ -113,6 +113,14 @@ enum Manual {
             text: "Reads the whole image, checks it, and shows its records. FILE may be - for standard input.",
             options: [format]),
         Command(
+            name: "fingerprint", summary: "say what this machine is, as JSON",
+            text: """
+                CPU features with leaf and bit, extended state, kernel with configuration, probes and settings, cgroups, \
+                security modules, runtimes. Nothing need be installed and nothing is changed; without root some probes \
+                say EPERM. `crlab hosts import` makes a host of a lab from it.
+                """,
+            options: []),
+        Command(
             name: "run", operand: "-- PROGRAM…", summary: "start a program so that it can be dumped",
             text: """
                 Starts a program as the leader of a session of its own, without a terminal, and waits for it.

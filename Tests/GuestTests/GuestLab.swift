@@ -58,7 +58,7 @@ enum GuestLab {
         let answer = output.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         let entries = (try? JSONDecoder().decode([Entry].self, from: answer)) ?? []
-        return Set(entries.filter { $0.state.hasPrefix("prepared") }.map { "\($0.kind) \($0.name)" })
+        return Set(entries.filter { $0.state == "in use" }.map { "\($0.kind) \($0.name)" })
     }()
 
     static let trait: ConditionTrait = {

@@ -123,7 +123,10 @@ struct RecipeTests {
         let runtimes = ["criu-3.17", "criu-4.1", "criu-4.2", "criu-4.3", "runsc-2022", "runsc-2024"]
         #expect(book.runtimes.keys.sorted() == runtimes)
         for result in book.runtimes.values { _ = try result.get() }
-        #expect(try book.qemu.get().packages == ["qemu-system-x86"])
+        #expect(try book.qemu().packages == ["qemu-system-x86"])
+        #expect(Set(book.qemus.keys).isSuperset(of: ["qemu-7.2", "qemu-10.0", "qemu-11"]))
+        for result in book.qemus.values { _ = try result.get() }
+        #expect(try book.qemus.values.filter { try $0.get().isDefault }.count == 1)
         #expect(try book.modules.get().boot.contains("virtio_console"))
         #expect(throws: ImagesError.self) { try book.kernel(named: "none") }
     }

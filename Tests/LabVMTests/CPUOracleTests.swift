@@ -44,6 +44,9 @@ struct CPUOracleTests {
         Case(cpu: "Nehalem,+avx512f", missing: ["avx512f"]),
         Case(cpu: "Icelake-Server", missing: ["pcid", "avx512f"]),
         Case(cpu: "Icelake-Server,-pcid,-avx512f", argument: "Icelake-Server,-pcid,-avx512f"),
+        Case(
+            cpu: "Icelake-Server,reduced", argument: "Icelake-Server,-pcid,-avx512f", reducedBy: ["pcid", "avx512f"]),
+        Case(cpu: "Nehalem,reduced,+avx2", argument: "Nehalem,+avx2"),
         Case(cpu: "Odd", argument: "Odd"),
         Case(cpu: "Unheard-Of"),
         Case(cpu: ""),

@@ -17,9 +17,14 @@ extension ImageLibrary {
                 failures[family] = error
             }
         }
-        let userlands = recipes.userlands.keys.sorted().map { offer(.userland, $0, origin: origin(ofUserland: $0)) }
+        let userlands = recipes.userlands.keys.sorted().map { name in
+            var offer = offer(.userland, name, origin: origin(ofUserland: name))
+            offer.libc = (try? recipes.userland(named: name))?.libc
+            return offer
+        }
+        let qemus = recipes.qemus.keys.sorted().map { offer(.qemu, $0, origin: origin(ofQEMU: $0)) }
         let runtimes = recipes.runtimes.keys.sorted().map { offer(.runtime, $0, origin: origin(ofRuntime: $0)) }
-        return (kernels + userlands + runtimes, failures)
+        return (qemus + kernels + userlands + runtimes, failures)
     }
 
     private func offer(_ member: KernelMember) -> ImageOffer {
@@ -63,10 +68,19 @@ extension ImageLibrary {
         }
     }
 
+    private func origin(ofQEMU name: String) -> Result<String, ImagesError> {
+        Result { () throws(ImagesError) in
+            let recipe = try recipes.qemu(named: name)
+            return
+                "\(recipe.prefer ?? recipe.suites.joined(separator: ", ")): \(recipe.packages.joined(separator: ", "))"
+                + (recipe.isDefault ? " (default)" : "")
+        }
+    }
+
     private func origin(ofUserland name: String) -> Result<String, ImagesError> {
         Result { () throws(ImagesError) in
             switch try recipes.userland(named: name).source {
-            case .packages(let suites, _): suites.joined(separator: ", ")
+            case .packages(let suites, _, _): suites.joined(separator: ", ")
             case .root(let path): path
             }
         }
@@ -94,6 +108,8 @@ public struct ImageOffer: Sendable, Equatable {
     public let origin: String
     /// Size of what is prepared; `nil` when nothing is.
     public let bytes: Int?
+    /// A userland's glibc, empty when it has none; `nil` when its recipe does not tell.
+    public var libc: String?
     /// Why it is not to be had; `nil` when nothing speaks against it.
     public var problem: String?
 }

@@ -27,6 +27,17 @@ extension ImageLibrary {
         return family.members(of: try await releases(of: family))
     }
 
+    /// All point releases that can be had, each under its own name (`debian-6.12.95`).
+    ///
+    /// - Throws: As ``members(of:)``.
+    public func pointReleases(of name: String) async throws(ImagesError) -> [KernelMember] {
+        guard let family = try recipes.families[name]?.get() else { return [] }
+        _ = try await members(of: name)
+        return (cache.familyIndex(name)?.releases ?? []).filter(\.missing.isEmpty)
+            .map { KernelMember(name: "\(name)-\($0.release)", release: $0) }
+            .filter { family.choice(of: $0.name) != nil }
+    }
+
     /// Names of kernels for patterns: `debian-*` stands for recipes and members, other names for themselves.
     ///
     /// - Throws: `ImagesError` when a pattern matches nothing, or a family cannot be looked up.

@@ -42,7 +42,7 @@ extension ImageLibrary {
         defer { withExtendedLifetime((lock, removal)) {} }
         try cache.dropReferences { kind, name in
             switch kind {
-            case .qemu: false
+            case .qemu: recipes.qemus[name] == nil
             case .kernel, .initramfs: recipes.kernels[name] == nil && !recipes.mayBeMember(name)
             case .userland: recipes.userlands[name] == nil
             case .runtime: recipes.runtimes[name] == nil

@@ -9,16 +9,33 @@ extension ImageLibrary {
     /// - Throws: `ImagesError.qemuUnusable` for a named one that is known to be bad; otherwise why the recipe's is not
     ///   to be had.
     public func qemu() async throws(ImagesError) -> QEMUInstallation {
-        if let foundQEMU { return foundQEMU }
+        if let found = foundQEMUs[""] { return found }
         let found: QEMUInstallation
         if let named = configuration.qemu {
             found = try await namedQEMU(FilePath(named))
         } else if let system = try await systemQEMU() {
             found = system
         } else {
-            found = try await unpackedQEMU(try recipes.qemu.get())
+            found = try await unpackedQEMU(try recipes.qemu())
+            if case .bad(let why) = QEMUJudgement.of(version: found.version) {
+                throw .qemuUnusable(path: found.executable.string, version: found.version, why: why)
+            }
         }
-        foundQEMU = found
+        foundQEMUs[""] = found
+        return found
+    }
+
+    /// A QEMU by its recipe's name, also one that is known to be bad: whoever names it wants it. That it is bad is
+    /// reported.
+    ///
+    /// - Throws: `ImagesError`.
+    public func qemu(named name: String) async throws(ImagesError) -> QEMUInstallation {
+        if let found = foundQEMUs[name] { return found }
+        let found = try await unpackedQEMU(try recipes.qemu(named: name))
+        if case .bad(let why) = QEMUJudgement.of(version: found.version) {
+            report(.suspect(.qemu, name: name, why: why))
+        }
+        foundQEMUs[name] = found
         return found
     }
 
@@ -73,7 +90,7 @@ extension ImageLibrary {
     }
 
     private func unpackedQEMU(_ recipe: QEMURecipe) async throws(ImagesError) -> QEMUInstallation {
-        var plan = Plan(kind: .qemu, name: "qemu", identity: recipe.identity)
+        var plan = Plan(kind: .qemu, name: recipe.name, identity: recipe.identity)
         plan.suites = recipe.suites
         let entry = try await self.entry(plan) { () async throws(ImagesError) in
             try await self.updatedArchive(recipe.suites, prefer: recipe.prefer).closure(of: recipe.packages)
@@ -92,7 +109,7 @@ extension ImageLibrary {
         _ recipe: QEMURecipe, _ packages: [PackageRecord], in folder: FilePath
     ) async throws(ImagesError) -> ImageCache.Content {
         let files = try await archive(recipe.suites, prefer: recipe.prefer).fetch(packages)
-        report(.building(.qemu, name: "qemu", step: "unpack packages"))
+        report(.building(.qemu, name: recipe.name, step: "unpack packages"))
         let tree = try cache.makeScratch()
         try await unpack(files, into: tree)
         let root = folder.appending("root")
@@ -107,25 +124,32 @@ extension ImageLibrary {
             throw .qemuUnusable(
                 path: recipe.file, version: "", why: "the packages or the list keep hold no \(recipe.program)")
         }
+        // Debian 13 and later have all of it below /usr.
+        guard
+            let loader = ["usr/lib64", "lib64"].map({ "\($0)/ld-linux-x86-64.so.2" })
+                .first(where: { Files.exists(root.appending($0)) })
+        else {
+            throw .qemuUnusable(
+                path: recipe.file, version: "", why: "the packages or the list keep hold no dynamic loader")
+        }
         let script = folder.appending("bin").appending(Self.program)
         try Files.makeFolder(script.removingLastComponent())
-        try Files.write(Self.startScript(program: recipe.program), to: script)
+        try Files.write(Self.startScript(program: recipe.program, loader: loader), to: script)
         try Files.setMode(0o755, of: script)
         let version = try await version(of: script)
-        if case .bad(let why) = QEMUJudgement.of(version: version) {
-            throw .qemuUnusable(path: recipe.file, version: version, why: why)
-        }
         let digest = try await FileDigests(tools: tools).digest(of: program)
         return ImageCache.Content(facts: ["version": version, "buildID": digest])
     }
 
     /// Runs the program through the loader and libraries it came with: the lab machine may have older ones, or a C
-    /// library that does not go with them.
-    static func startScript(program: String) -> String {
+    /// library that does not go with them. Started that way QEMU looks for its modules beside the loader, and 7.2's TCG
+    /// is a module.
+    static func startScript(program: String, loader: String) -> String {
         """
         #!/bin/sh
         root=${0%/*}/../root
-        exec "$root/lib64/ld-linux-x86-64.so.2" --argv0 "$0" \\
+        export QEMU_MODULE_DIR="$root/usr/lib/x86_64-linux-gnu/qemu"
+        exec "$root/\(loader)" --argv0 "$0" \\
             --library-path "$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu" \\
             "$root/\(program)" "$@"
         """ + "\n"

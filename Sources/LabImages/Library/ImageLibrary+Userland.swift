@@ -20,10 +20,11 @@ extension ImageLibrary {
         if let workloads { plan.inputs["workloads"] = try await contentDigest(of: workloads) }
         let entry: ImageCache.Entry
         switch recipe.source {
-        case .packages(let suites, let packages):
+        case .packages(let suites, let packages, let alone):
             plan.suites = suites
             entry = try await self.entry(plan) { () async throws(ImagesError) in
-                try await self.updatedArchive(suites).closure(of: packages)
+                let archive = try await self.updatedArchive(suites)
+                return alone ? try await archive.records(of: packages) : try await archive.closure(of: packages)
             } build: { (folder, records) async throws(ImagesError) in
                 let files = try await self.archive(suites).fetch(records)
                 return try await self.buildUserland(recipe, workloads, in: folder) { root throws(ImagesError) in

@@ -19,7 +19,8 @@ public actor ImageLibrary {
     let report: @Sendable (ImagesProgress) -> Void
     /// Held as long as the library lives, so that `prune` of another crlab takes nothing away from under a guest.
     var useLock: CacheLock?
-    var foundQEMU: QEMUInstallation?
+    /// By recipe; the default one under the empty name.
+    var foundQEMUs: [String: QEMUInstallation] = [:]
     /// Plans resolved anew by this library, so that `refresh` resolves each once and not at every use.
     var refreshed: Set<String> = []
 
@@ -46,16 +47,24 @@ public actor ImageLibrary {
     ///
     /// - Parameters:
     ///   - kernels: Names and patterns; `nil` means all recipes, but no family: that would be a dozen kernels.
-    ///   - userlands: Names; `nil` means all recipes.
+    ///   - userlands: Names; `nil` means all recipes that are not `on-demand`.
     ///   - runtimes: Names; `nil` means all recipes.
+    ///   - qemus: Names of QEMUs beside the one that hosts have by themselves, which is always prepared.
     ///   - workloads: The folder copied into every userland; `nil` for none.
     /// - Returns: One result for each recipe, QEMU first.
     public func prepare(
-        kernels: [String]? = nil, userlands: [String]? = nil, runtimes: [String]? = nil, workloads: FilePath? = nil
+        qemus: [String] = [], kernels: [String]? = nil, userlands: [String]? = nil, runtimes: [String]? = nil,
+        workloads: FilePath? = nil
     ) async -> [Preparation] {
         var results = [
             await attempt(.qemu, "qemu") { () async throws(ImagesError) in try await self.qemu().buildID }
         ]
+        for name in qemus {
+            results.append(
+                await attempt(.qemu, name) { () async throws(ImagesError) in
+                    try await self.qemu(named: name).buildID
+                })
+        }
         let names: [String]
         do {
             names = try await self.kernels(matching: kernels ?? known.kernels)
@@ -70,7 +79,8 @@ public actor ImageLibrary {
                     try await self.kernel(named: name).key
                 })
         }
-        for name in userlands ?? known.userlands {
+        let usual = known.userlands.filter { (try? recipes.userland(named: $0))?.isOnDemand != true }
+        for name in userlands ?? usual {
             results.append(
                 await attempt(.userland, name) { () async throws(ImagesError) in
                     try await self.userland(named: name, workloads: workloads).key

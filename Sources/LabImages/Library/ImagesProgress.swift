@@ -14,6 +14,8 @@ public enum ImagesProgress: Sendable, Equatable {
     case stale(ImageKind, name: String, error: ImagesError)
     /// It is not to be had.
     case unavailable(ImageKind, name: String, error: ImagesError)
+    /// It is used because it was named, though it is known to be bad.
+    case suspect(ImageKind, name: String, why: String)
     /// A QEMU of the lab machine was looked at and passed over.
     case passedOver(path: String, version: String, why: String)
 }

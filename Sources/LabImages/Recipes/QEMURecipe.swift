@@ -1,5 +1,9 @@
-/// How to come by a QEMU that is known to be good, where the lab machine has none.
+/// How to come by a QEMU of its own, beside the lab machine's.
 public struct QEMURecipe: Sendable, Equatable {
+    /// Name in scenarios.
+    public let name: String
+    /// Whether hosts that name none get it where the lab machine's own is not known to be good.
+    public let isDefault: Bool
     public let suites: [String]
     /// The suite whose versions win over those of the others.
     public let prefer: String?

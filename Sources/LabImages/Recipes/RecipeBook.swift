@@ -1,6 +1,6 @@
 public import SystemPackage
 
-/// All recipes of one folder: `qemu.yaml`, `modules.yaml`, `kernels/*.yaml`, `userlands/*.yaml`, `runtimes/*.yaml`.
+/// All recipes of one folder: `modules.yaml`, `qemu/*.yaml`, `kernels/*.yaml`, `userlands/*.yaml`, `runtimes/*.yaml`.
 ///
 /// A recipe that cannot be used does not hide the others: it is kept as its error and reported when asked for.
 public struct RecipeBook: Sendable {
@@ -12,8 +12,8 @@ public struct RecipeBook: Sendable {
     public let userlands: [String: Result<UserlandRecipe, ImagesError>]
     /// Runtime recipes or what is wrong with them, by name.
     public let runtimes: [String: Result<RuntimeRecipe, ImagesError>]
-    /// The QEMU recipe or what is wrong with it.
-    public let qemu: Result<QEMURecipe, ImagesError>
+    /// QEMU recipes or what is wrong with them, by name.
+    public let qemus: [String: Result<QEMURecipe, ImagesError>]
     let modules: Result<ModuleWish, ImagesError>
 
     /// Reads a folder of recipes.
@@ -35,9 +35,8 @@ public struct RecipeBook: Sendable {
         runtimes = Self.read(folder.appending("runtimes")) { (text, path) throws(ImagesError) in
             try RuntimeRecipe(text: text, path: path)
         }
-        let qemuPath = folder.appending("qemu.yaml")
-        qemu = Result { () throws(ImagesError) in
-            try QEMURecipe(text: try Files.text(qemuPath), file: qemuPath.string)
+        qemus = Self.read(folder.appending("qemu")) { (text, path) throws(ImagesError) in
+            try QEMURecipe(text: text, path: path)
         }
         let modulesPath = folder.appending("modules.yaml")
         modules = Result { () throws(ImagesError) in
@@ -86,6 +85,20 @@ public struct RecipeBook: Sendable {
             throw .recipeUnknown(kind: .runtime, name: name, known: runtimes.keys.sorted())
         }
         return try recipe.get()
+    }
+
+    /// A QEMU recipe by name.
+    ///
+    /// - Parameter name: `nil` for the one that is marked as default.
+    /// - Throws: What is wrong with it, or `ImagesError.recipeUnknown`.
+    public func qemu(named name: String? = nil) throws(ImagesError) -> QEMURecipe {
+        if let name, let recipe = qemus[name] { return try recipe.get() }
+        for case .success(let recipe) in qemus.values where name == nil && recipe.isDefault { return recipe }
+        // A damaged file may be the default one, and says more than that there is none.
+        if name == nil, case .failure(let error)? = qemus.values.first(where: { (try? $0.get()) == nil }) {
+            throw error
+        }
+        throw .recipeUnknown(kind: .qemu, name: name ?? "default", known: qemus.keys.sorted())
     }
 
     private static func read<Recipe>(

@@ -27,8 +27,9 @@ extension UserlandRecipe {
             + links.sorted { $0.key < $1.key }.map { "link \($0.key) \($0.value)" }
             + files.sorted { $0.key < $1.key }.map { "file \($0.key) \(SHA256.hex($0.value))" } + ["slack \(slackMiB)"]
         switch source {
-        case .packages(let suites, let packages):
-            return ["packages", suites.joined(separator: " "), packages.sorted().joined(separator: " ")] + shape
+        case .packages(let suites, let packages, let alone):
+            return ["packages", suites.joined(separator: " "), packages.sorted().joined(separator: " ")]
+                + (alone ? ["alone"] : []) + shape
         case .root(let path):
             return ["root", path] + shape
         }

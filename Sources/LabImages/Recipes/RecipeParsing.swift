@@ -73,7 +73,8 @@ extension UserlandRecipe {
     init(text: String, path: FilePath) throws(ImagesError) {
         let reader = try RecipeReader(text: text, file: path.string)
         try reader.allow([
-            "summary", "suite", "suites", "packages", "root", "exclude", "links", "files", "folders", "slackMiB",
+            "summary", "suite", "suites", "packages", "dependencies", "root", "exclude", "links", "files", "folders",
+            "slackMiB", "libc", "on-demand",
         ])
         name = path.stem ?? path.string
         file = path.string
@@ -82,6 +83,8 @@ extension UserlandRecipe {
         files = try reader.textTable("files") ?? [:]
         folders = try reader.texts("folders") ?? []
         slackMiB = try reader.int("slackMiB") ?? 16
+        libc = try reader.text("libc")
+        isOnDemand = try reader.text("on-demand") == "yes"
         guard slackMiB >= 0, slackMiB <= 65_536 else {
             throw .recipeInvalid(file: file, line: reader.line(of: "slackMiB"), reason: "slackMiB must be 0 to 65536")
         }
@@ -95,7 +98,7 @@ extension UserlandRecipe {
             }
         }
         if let root = try reader.text("root") {
-            for key in ["suite", "suites", "packages"] where reader.has(key) {
+            for key in ["suite", "suites", "packages", "dependencies"] where reader.has(key) {
                 throw .recipeInvalid(
                     file: file, line: reader.line(of: key), reason: "\(key) makes no sense beside the key root")
             }
@@ -107,17 +110,25 @@ extension UserlandRecipe {
             throw .recipeInvalid(
                 file: file, line: reader.line(of: "packages"), reason: "either packages or root must be given")
         }
-        source = .packages(suites: try reader.suites(), packages: packages)
+        let dependencies = try reader.text("dependencies") ?? "yes"
+        guard ["yes", "no"].contains(dependencies) else {
+            throw .recipeInvalid(
+                file: file, line: reader.line(of: "dependencies"), reason: "dependencies must be yes or no")
+        }
+        source = .packages(suites: try reader.suites(), packages: packages, alone: dependencies == "no")
     }
 }
 
 extension QEMURecipe {
-    init(text: String, file: String) throws(ImagesError) {
-        let reader = try RecipeReader(text: text, file: file)
+    /// Reads a QEMU recipe. The file's name is the QEMU's name.
+    init(text: String, path: FilePath) throws(ImagesError) {
+        let reader = try RecipeReader(text: text, file: path.string)
         try reader.allow([
-            "summary", "suite", "suites", "prefer", "packages", "keep", "program", "dataFolders",
+            "summary", "default", "suite", "suites", "prefer", "packages", "keep", "program", "dataFolders",
         ])
-        self.file = file
+        name = path.stem ?? path.string
+        file = path.string
+        isDefault = try reader.text("default") == "true"
         suites = try reader.suites()
         prefer = try reader.text("prefer")
         packages = try reader.texts("packages") ?? []

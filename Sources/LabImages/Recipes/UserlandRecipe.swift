@@ -2,8 +2,8 @@
 public struct UserlandRecipe: Sendable, Equatable {
     /// Where the files come from.
     public enum Source: Sendable, Equatable {
-        /// `packages` with all they depend on, from `suites`.
-        case packages(suites: [String], packages: [String])
+        /// `packages` from `suites`, with all they depend on unless `alone`.
+        case packages(suites: [String], packages: [String], alone: Bool)
         /// A root folder or a tar file (also compressed) of the user. The path is absolute.
         case root(String)
     }
@@ -21,6 +21,10 @@ public struct UserlandRecipe: Sendable, Equatable {
     public let folders: [String]
     /// Free space in the file system, MiB.
     public let slackMiB: Int
+    /// Version of its glibc, empty when it has none; `nil` when the recipe does not tell.
+    public let libc: String?
+    /// Whether it is prepared only for a host that names it.
+    public let isOnDemand: Bool
     /// The recipe's file, for messages.
     public let file: String
 }
@@ -31,6 +35,7 @@ extension UserlandRecipe {
     /// - Parameter root: Absolute path of a folder or a tar file.
     public init(name: String, root: String, file: String) {
         self.init(
-            name: name, source: .root(root), exclude: [], links: [:], files: [:], folders: [], slackMiB: 16, file: file)
+            name: name, source: .root(root), exclude: [], links: [:], files: [:], folders: [], slackMiB: 16, libc: nil,
+            isOnDemand: false, file: file)
     }
 }

@@ -37,6 +37,12 @@ public enum HostText {
         add("kernel", "\(print.kernel.release) (\(print.kernel.version))")
         add("userland", print.userland.name + (print.userland.libc.isEmpty ? "" : ", libc \(print.userland.libc)"))
         let runtimes = print.runtimes.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+        if let qemu = host.packages["QEMU"] {
+            add("QEMU", qemu + (host.spec.qemu.map { " (\($0))" } ?? ""))
+        }
+        if let settings = print.kernel.sysctl {
+            add("sysctl", settings.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ", "))
+        }
         add("runtimes", runtimes.isEmpty ? "none" : runtimes.joined(separator: ", "))
         return lines.joined(separator: "\n")
     }

@@ -16,7 +16,7 @@ enum ScenarioKeys {
         ])
     static let defaults = Section(
         title: "'defaults'", definition: "defaults",
-        keys: ["cpu", "kernel", "userland", "memory", "machine", "kernel-arguments"])
+        keys: ["cpu", "kernel", "userland", "memory", "machine", "kernel-arguments", "qemu", "sysctl"])
     static let host = Section(title: "a host", definition: "host", keys: defaults.keys)
     static let kernel = Section(title: "a kernel", definition: "kernel", keys: ["bzImage", "modules"])
     static let userland = Section(title: "a userland", definition: "userland", keys: ["root"])

@@ -57,6 +57,7 @@ extension ScenarioReader {
                 Set($0).union(kernels).union(catalogue.families.values.joined()).sorted()
             },
             mayBeKernel: catalogue.mayBeKernel,
+            qemus: catalogue.qemus,
             userlands: catalogue.userlands.map { Set($0).union(userlands).sorted() })
         let node = try fields.required("hosts")
         let entries = try node.entries("hosts")
@@ -72,6 +73,7 @@ private struct HostReader {
     let defaults: Fields?
     let kernels: [String]?
     let mayBeKernel: (String) -> Bool
+    let qemus: [String]?
     let userlands: [String]?
 
     func host(_ entry: YAMLNode.Entry) throws(ScenarioError) -> HostSpec {
@@ -94,6 +96,8 @@ private struct HostReader {
         if let node = value("memory") { host.memoryMebibytes = try node.integer("memory", 128...65_536) }
         if let node = value("machine") { host.machine = try machine(node) }
         if let node = value("kernel-arguments") { host.kernelArguments = try arguments(node) }
+        if let node = value("qemu") { host.qemu = try recipe(node, kind: "qemu", known: qemus) }
+        if let node = value("sysctl") { host.sysctl = try settings(node) }
         return host
     }
 
@@ -119,14 +123,35 @@ private struct HostReader {
         let cpu = try node.string("cpu")
         let parts = cpu.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         func isFeature(_ part: String) -> Bool {
+            if part == "reduced" { return true }
             if part.hasPrefix("+") || part.hasPrefix("-") { return YAMLNode.isName(String(part.dropFirst())) }
             let sides = part.split(separator: "=", omittingEmptySubsequences: false).map(String.init)
             return sides.count == 2 && sides.allSatisfy(YAMLNode.isName)
         }
         guard let model = parts.first, YAMLNode.isName(model), parts.dropFirst().allSatisfy(isFeature) else {
-            throw node.invalid("cpu", "a QEMU model with optional features, such as 'Haswell,-avx2'")
+            throw node.invalid("cpu", "a QEMU model with optional features, such as 'Haswell,-avx2' or 'EPYC,reduced'")
         }
         return cpu
+    }
+
+    private func settings(_ node: YAMLNode) throws(ScenarioError) -> [String: String] {
+        var settings: [String: String] = [:]
+        for entry in try node.entries("sysctl") {
+            let parts = entry.key.split { $0 == "/" || $0 == "." }
+            let isName = entry.key.utf8.allSatisfy { byte in
+                (0x61...0x7a).contains(byte) || (0x30...0x39).contains(byte) || "._-/".utf8.contains(byte)
+            }
+            guard isName, parts.count >= 2, !entry.key.contains(".."), !entry.key.hasPrefix("/") else {
+                throw .invalidValue(
+                    entry.place, key: "sysctl", value: entry.key, expected: "a setting's name, such as kernel.pid_max")
+            }
+            let value = try entry.value.string(entry.key)
+            guard !value.isEmpty, value.utf8.count <= 256, !value.contains("\n") else {
+                throw entry.value.invalid(entry.key, "a value of one line")
+            }
+            settings[entry.key] = value
+        }
+        return settings
     }
 
     private func arguments(_ node: YAMLNode) throws(ScenarioError) -> [String] {
