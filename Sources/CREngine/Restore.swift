@@ -65,47 +65,18 @@ final class RestoreSession {
         phaseStart = now
     }
 
-    private func image<Value>(_ body: () throws(ImageError) -> Value) throws(EngineError) -> Value {
-        do {
-            return try body()
-        } catch {
-            throw .unreadable(place, error)
-        }
-    }
-
-    private typealias Reader = ImageReader<DescriptorSource>
-
-    /// Reads the image up to the end of its metadata; a file is read to its end first.
-    private func open() throws(EngineError) -> (Reader, ImageContents) {
-        var isVerified = false
-        if let start = DescriptorSource.start(of: input) {
-            try image { () throws(ImageError) in
-                var reader = try Reader(DescriptorSource(input))
-                _ = try reader.metadata()
-                while try reader.nextPages() != nil {}
-            }
-            try EngineError.wrap("go back to the image's start") { () throws(LinuxError) in
-                try RestoreCalls.seek(input, to: start, place)
-            }
-            isVerified = true
-        }
-        return try image { () throws(ImageError) in
-            var reader = try Reader(DescriptorSource(input), verifiesPages: !isVerified)
-            let contents = try reader.metadata()
-            return (reader, contents)
-        }
-    }
-
     func check() throws(EngineError) -> Restore.Findings {
-        var (reader, contents) = try open()
-        try image { () throws(ImageError) in while try reader.nextPages() != nil {} }
-        var preflight = RestorePreflight(contents, options)
+        let image = try RestoreImage(input, place, wakeups: options.wakeups)
+        // A file has been read to its end.
+        if !image.isVerified { try image.takeRest(PageUse { _, _ in }) }
+        var preflight = RestorePreflight(image.contents, options)
         let refusals = try preflight.collect()
         return Restore.Findings(refusals: refusals, notes: preflight.notes)
     }
 
     func run() throws(EngineError) -> RestoredTree {
-        var (reader, contents) = try open()
+        let image = try RestoreImage(input, place, wakeups: options.wakeups)
+        let contents = image.contents
         end("read")
         try FaultPoint.restoreRead.reach()
         var preflight = RestorePreflight(contents, options)
@@ -134,7 +105,7 @@ final class RestoreSession {
             try FaultPoint.restoreFiles.reach()
             // CLONE_FILES
             try root.call(.unshare, [0x400], doing: "have descriptors of its own")
-            try build(tree, plan, files, namespaces, contents, &reader)
+            try build(tree, plan, files, namespaces, contents, image)
         } catch {
             tree.destroy()
             throw error
@@ -143,7 +114,7 @@ final class RestoreSession {
         return RestoredTree(
             pid: pid, waitPid: tree.namespaceInit?.outer ?? pid,
             taskCount: contents.tasks.count - contents.processes.count(where: \.leaderHasEnded), pageCount: pageCount,
-            imageBytes: reader.byteCount, milliseconds: phases, notes: notes + files.notes + namespaces.notes)
+            imageBytes: image.byteCount, milliseconds: phases, notes: notes + files.notes + namespaces.notes)
     }
 
     private var pageCount: UInt64 = 0
@@ -154,7 +125,7 @@ final class RestoreSession {
 
     private func build(
         _ tree: RestoreTree, _ plan: RelationPlan, _ files: RestoreFiles, _ namespaces: RestoreNamespaces,
-        _ contents: ImageContents, _ reader: inout Reader
+        _ contents: ImageContents, _ image: RestoreImage
     ) throws(EngineError) {
         tree.terminals = files.terminals
         var spaces: RestoreSpaces?
@@ -164,7 +135,7 @@ final class RestoreSession {
             try made.build(root)
             spaces = made
         } beforeFork: { () throws(EngineError) in
-            if let spaces { try fillEarly(spaces, &reader) }
+            if let spaces { try fillEarly(spaces, image) }
         } born: { (stub) throws(EngineError) in
             try spaces?.build(stub)
         }
@@ -178,7 +149,7 @@ final class RestoreSession {
         try FaultPoint.restoreTasks.reach()
         let live = contents.processes.filter { !$0.isZombie }
         end("memory")
-        try fillPages(spaces, &reader)
+        try fillPages(spaces, image)
         for record in live {
             try spaces.finish(record)
         }
@@ -274,45 +245,20 @@ final class RestoreSession {
         try keeper.flush()
     }
 
-    /// A run that was read and could not be used yet.
-    private var waiting: PageRun?
-
     /// Fills in what children inherit, as far as its owners are there.
-    private func fillEarly(_ spaces: RestoreSpaces, _ reader: inout Reader) throws(EngineError) {
-        while let run = try nextRun(&reader) {
-            guard run.isInherited, spaces.isBuilt(run.target) else {
-                waiting = run
-                return
-            }
-            try put(run, spaces, reader)
+    private func fillEarly(_ spaces: RestoreSpaces, _ image: RestoreImage) throws(EngineError) {
+        while let run = try image.next(), run.isInherited, spaces.isBuilt(run.target) {
+            let targets = spaces.pages.targets([run.target])
+            try image.take(PageUse { (run, bytes) throws(EngineError) in try targets.put(run, bytes) })
         }
     }
 
-    private func fillPages(_ spaces: RestoreSpaces, _ reader: inout Reader) throws(EngineError) {
-        while let run = try nextRun(&reader) { try put(run, spaces, reader) }
+    private func fillPages(_ spaces: RestoreSpaces, _ image: RestoreImage) throws(EngineError) {
+        let targets = spaces.pages.targets()
+        defer { targets.endFaults() }
+        if image.isLarge { try spaces.pages.beginFaults(targets) }
+        try image.takeRest(PageUse { (run, bytes) throws(EngineError) in try targets.put(run, bytes) })
         pageCount = spaces.pages.pageCount
-    }
-
-    private func nextRun(_ reader: inout Reader) throws(EngineError) -> PageRun? {
-        if let error = FrozenTree.interruption(options.wakeups) { throw error }
-        if let run = waiting {
-            waiting = nil
-            return run
-        }
-        return try image { () throws(ImageError) in try reader.nextPages() }
-    }
-
-    private func put(_ run: PageRun, _ spaces: RestoreSpaces, _ reader: Reader) throws(EngineError) {
-        spaces.vdso.keep(run, reader)
-        let failure = reader.withPageBytes { bytes -> EngineError? in
-            do throws(EngineError) {
-                try spaces.pages.put(run, bytes)
-                return nil
-            } catch {
-                return error
-            }
-        }
-        if let failure { throw failure }
     }
 
     private func setUp(

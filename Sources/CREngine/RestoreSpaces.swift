@@ -22,9 +22,7 @@ final class RestoreSpaces {
         inheritance = Inheritance(contents, plan)
         let vdso = RestoreVdso(contents, specials: tree.specials)
         self.vdso = vdso
-        pages = RestorePages(
-            contents, tree: tree, files: files,
-            skipsVdso: Set(contents.addressSpaces.map(\.number).filter { vdso.canMove($0) }))
+        pages = RestorePages(contents, tree: tree, files: files, vdso: vdso)
         for space in contents.addressSpaces where !space.inherited.isEmpty {
             inherited[space.number] = RangeList(pairs: space.inherited)
         }

@@ -12,10 +12,8 @@ final class RestoreVdso {
     private let current: [UInt8]
     /// Address spaces whose vDSO makes room for the kernel's.
     private var movable: Set<UInt32> = []
-    /// Where the others' lie.
-    private var kept: [UInt32: Range<UInt64>] = [:]
-    /// Pages of each image vDSO as they come in.
-    private var images: [UInt32: [UInt8]] = [:]
+    /// The others', as they come in.
+    private var images: [UInt32: VdsoImage] = [:]
     private(set) var notes: [String] = []
     private var said: Set<String> = []
 
@@ -37,7 +35,7 @@ final class RestoreVdso {
             if isSameKernel, Self.hasLayout(of: specials, space) {
                 movable.insert(space.number)
             } else {
-                kept[space.number] = vdso.start..<vdso.end
+                images[space.number] = VdsoImage(vdso.start..<vdso.end)
             }
         }
     }
@@ -56,22 +54,12 @@ final class RestoreVdso {
     /// own vDSO is moved when layout and kernel are the same, which leaves only what the kernel patched for the CPU.
     func canMove(_ number: UInt32) -> Bool { movable.contains(number) }
 
-    /// Keeps the bytes of a vDSO that comes by.
-    func keep(_ run: PageRun, _ reader: ImageReader<DescriptorSource>) {
-        guard let vdso = kept[run.target] else { return }
-        let end = run.start + UInt64(run.byteCount)
-        guard run.start < vdso.upperBound, end > vdso.lowerBound else { return }
-        let from = max(run.start, vdso.lowerBound)
-        let to = min(end, vdso.upperBound)
-        var image = images[run.target] ?? [UInt8](repeating: 0, count: Int(vdso.upperBound - vdso.lowerBound))
-        let piece = reader.withPageBytes { Array($0[Int(from - run.start)..<Int(to - run.start)]) }
-        image.replaceSubrange(Int(from - vdso.lowerBound)..<Int(to - vdso.lowerBound), with: piece)
-        images[run.target] = image
-    }
+    /// Where the bytes of an image's vDSO gather; `nil` where it makes room.
+    func image(_ number: UInt32) -> VdsoImage? { images[number] }
 
     /// Patches the image's vDSO once its pages are in.
     func finish(_ record: ProcessRecord, _ tree: RestoreTree) throws(EngineError) {
-        guard let image = images[record.addressSpace], let stub = tree.processes[record.pid],
+        guard let image = images[record.addressSpace]?.bytes, let stub = tree.processes[record.pid],
             let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace }),
             let vdso = space.vmas.first(where: { $0.kind == .vdso })
         else { return }

@@ -10,10 +10,34 @@ public struct PageRun: Sendable, Hashable {
     public var isInherited = false
 }
 
+/// One run of pages that has been passed over: where its pages are, and what they must be.
+public struct PageBlock: Sendable {
+    public var run: PageRun
+    /// Where its pages begin, in bytes from the image's start.
+    public var offset: UInt64
+    /// Where the block begins, for errors.
+    public var place: UInt64
+    let checksum: UInt64
+    let seed: UInt64
+
+    /// Where its pages are, in bytes from the image's start.
+    public var extent: Range<UInt64> { offset..<(offset + UInt64(run.byteCount)) }
+
+    /// Compares the pages with the block's checksum.
+    ///
+    /// - Throws: `ImageError.checksum`.
+    public func verify(_ pages: UnsafeRawBufferPointer) throws(ImageError) {
+        guard Checksum.of(pages, seed: seed) == checksum else {
+            throw .checksum(offset: place, block: "a block of type pages")
+        }
+    }
+}
+
 /// Reads one image from its start to its end; every block is checked before it is given out.
 ///
 /// Order of calls: ``metadata()``, then ``nextPages()`` until it returns `nil`. Only that `nil` says that the image was
-/// whole: the trailer fitted, and nothing came behind it.
+/// whole: the trailer fitted, and nothing came behind it. A source that can skip also has ``nextBlock()``, which leaves
+/// reading and checking of pages to its caller; a copy of the reader then walks over the same blocks again.
 public struct ImageReader<Source: ImageSource> {
     private var source: Source
     private var offset: UInt64 = 0
@@ -29,16 +53,9 @@ public struct ImageReader<Source: ImageSource> {
     /// The version of the image's format.
     public let version: UInt32
 
-    /// Whether pages are compared with their checksum.
-    private let verifiesPages: Bool
-
     /// Reads the preamble.
-    ///
-    /// - Parameter verifiesPages: False only for an image that was verified whole just before: its records are checked
-    ///   again, its pages are taken as they are.
-    public init(_ source: Source, verifiesPages: Bool = true) throws(ImageError) {
+    public init(_ source: Source) throws(ImageError) {
         self.source = source
-        self.verifiesPages = verifiesPages
         var preamble: [UInt8] = []
         var from = source
         var count = 0
@@ -67,8 +84,9 @@ public struct ImageReader<Source: ImageSource> {
     public mutating func metadata() throws(ImageError) -> ImageContents {
         var contents = ImageContents()
         while true {
-            let place = offset
-            let tag = try block()
+            let header = try blockHeader()
+            let (place, tag) = (header.place, header.tag)
+            try readPayload(header)
             if tag == .metadataEnd {
                 guard payloadBytes == 16, payload.number(at: 0, as: UInt64.self) == records,
                     payload.number(at: 8, as: UInt64.self) == chainBeforeLast
@@ -97,13 +115,19 @@ public struct ImageReader<Source: ImageSource> {
     /// - Throws: Also for pages outside everything that the records describe.
     public mutating func nextPages() throws(ImageError) -> PageRun? {
         if isAtEnd { return nil }
-        let place = offset
-        switch try block() {
-        case .pages:
-            let run = try run(at: place)
-            runs += 1
-            pageBytes += UInt64(run.byteCount)
-            return run
+        let header = try blockHeader()
+        try readPayload(header)
+        guard header.tag == .pages else {
+            try end(header)
+            return nil
+        }
+        return try run(header)
+    }
+
+    /// What comes behind the last run.
+    private mutating func end(_ header: BlockHeader) throws(ImageError) {
+        let place = header.place
+        switch header.tag {
         case .trailer:
             guard payloadBytes == 32, payload.number(at: 0, as: UInt64.self) == records,
                 payload.number(at: 8, as: UInt64.self) == runs, payload.number(at: 16, as: UInt64.self) == pageBytes,
@@ -116,7 +140,6 @@ public struct ImageReader<Source: ImageSource> {
             try Self.fill(&rest, &count, to: 1, from: &source)
             guard count == 0 else { throw .trailingBytes(offset: offset) }
             isAtEnd = true
-            return nil
         case let tag:
             throw .misplaced(offset: place, block: "\(tag)", why: "only pages and the trailer come after the metadata")
         }
@@ -133,8 +156,10 @@ public struct ImageReader<Source: ImageSource> {
         }
     }
 
-    private func run(at place: UInt64) throws(ImageError) -> PageRun {
-        let count = payloadBytes - ImageFormat.runHeaderBytes
+    /// The run whose header is in `payload`, counted.
+    private mutating func run(_ header: BlockHeader) throws(ImageError) -> PageRun {
+        let place = header.place
+        let count = Int(header.length) - ImageFormat.runHeaderBytes
         guard count > 0, count % ImageFormat.pageBytes == 0 else {
             throw .misplaced(offset: place, block: "pages", why: "\(count) bytes are no whole pages")
         }
@@ -149,13 +174,22 @@ public struct ImageReader<Source: ImageSource> {
                 offset: place, block: "pages",
                 why: "object \(run.target) has no memory at 0x\(String(run.start, radix: 16))")
         }
+        runs += 1
+        pageBytes += UInt64(count)
         return run
     }
 
     private var chainBeforeLast: UInt64 = 0
 
-    /// Reads one block into `payload` and checks it.
-    private mutating func block() throws(ImageError) -> ImageRecord.Tag {
+    private struct BlockHeader {
+        var place: UInt64
+        var rawTag: UInt32
+        var tag: ImageRecord.Tag
+        var length: UInt32
+        var hash: UInt64
+    }
+
+    private mutating func blockHeader() throws(ImageError) -> BlockHeader {
         let place = offset
         var header: [UInt8] = []
         var count = 0
@@ -166,7 +200,6 @@ public struct ImageReader<Source: ImageSource> {
         }
         let rawTag = header.number(at: 0, as: UInt32.self)
         let length = header.number(at: 4, as: UInt32.self)
-        let hash = header.number(at: 8, as: UInt64.self)
         guard let tag = ImageRecord.Tag(rawValue: rawTag) else {
             throw .misplaced(offset: place, block: "block of type \(rawTag)", why: "this type does not exist")
         }
@@ -176,18 +209,22 @@ public struct ImageReader<Source: ImageSource> {
         guard length <= limit else {
             throw .tooLarge(offset: place, block: "\(tag)", bytes: UInt64(length), limit: UInt64(limit))
         }
+        return BlockHeader(
+            place: place, rawTag: rawTag, tag: tag, length: length, hash: header.number(at: 8, as: UInt64.self))
+    }
+
+    /// Reads a block into `payload` and checks it.
+    private mutating func readPayload(_ header: BlockHeader) throws(ImageError) {
         payloadBytes = 0
-        try Self.fill(&payload, &payloadBytes, to: Int(length), from: &source)
+        try Self.fill(&payload, &payloadBytes, to: Int(header.length), from: &source)
         offset += UInt64(payloadBytes)
-        guard payloadBytes == Int(length) else { throw .cut(offset: offset, inside: "a block of type \(tag)") }
-        let seed = ImageFormat.seed(index: index, tag: rawTag, length: length)
-        let header16 = ImageFormat.runHeaderBytes
-        let isRun = tag == .pages && payloadBytes >= header16
-        let bytes = payloadBytes
-        if isRun, !verifiesPages {
-            advance(hash)
-            return tag
+        guard payloadBytes == Int(header.length) else {
+            throw .cut(offset: offset, inside: "a block of type \(header.tag)")
         }
+        let seed = ImageFormat.seed(index: index, tag: header.rawTag, length: header.length)
+        let header16 = ImageFormat.runHeaderBytes
+        let isRun = header.tag == .pages && payloadBytes >= header16
+        let bytes = payloadBytes
         let found = payload.withUnsafeBytes { buffer in
             // SAFETY: both slices lie inside the payload.
             isRun
@@ -196,9 +233,10 @@ public struct ImageReader<Source: ImageSource> {
                     seed: Checksum.of(UnsafeRawBufferPointer(rebasing: buffer[..<header16]), seed: seed))
                 : Checksum.of(UnsafeRawBufferPointer(rebasing: buffer[..<bytes]), seed: seed)
         }
-        guard found == hash else { throw .checksum(offset: place, block: "a block of type \(tag)") }
-        advance(hash)
-        return tag
+        guard found == header.hash else {
+            throw .checksum(offset: header.place, block: "a block of type \(header.tag)")
+        }
+        advance(header.hash)
     }
 
     private mutating func advance(_ hash: UInt64) {
@@ -230,3 +268,36 @@ public struct ImageReader<Source: ImageSource> {
         }
     }
 }
+
+extension ImageReader where Source: SkippingSource {
+    /// Passes over the next run of pages.
+    ///
+    /// - Returns: `nil` at the end of an image that is whole if every block's pages are what ``PageBlock/verify(_:)`` wants.
+    /// - Throws: As ``nextPages()`` does, but for what is wrong with pages.
+    public mutating func nextBlock() throws(ImageError) -> PageBlock? {
+        if isAtEnd { return nil }
+        let header = try blockHeader()
+        let runHeader = ImageFormat.runHeaderBytes
+        guard header.tag == .pages, Int(header.length) > runHeader else {
+            try readPayload(header)
+            if header.tag == .pages { _ = try run(header) }
+            try end(header)
+            return nil
+        }
+        payloadBytes = 0
+        try Self.fill(&payload, &payloadBytes, to: runHeader, from: &source)
+        offset += UInt64(payloadBytes)
+        guard payloadBytes == runHeader else { throw .cut(offset: offset, inside: "a block of type \(header.tag)") }
+        let run = try run(header)
+        let seed = Checksum.of(
+            Array(payload[..<runHeader]),
+            seed: ImageFormat.seed(index: index, tag: header.rawTag, length: header.length))
+        let block = PageBlock(run: run, offset: offset, place: header.place, checksum: header.hash, seed: seed)
+        source.skip(run.byteCount)
+        offset += UInt64(run.byteCount)
+        advance(header.hash)
+        return block
+    }
+}
+
+extension ImageReader: Sendable where Source: Sendable {}

@@ -1,5 +1,5 @@
 /// An image in memory: for tests, for fuzzing, and for whoever has it there already.
-public struct MemorySource: ImageSource {
+public struct MemorySource: SkippingSource, Sendable {
     private let bytes: [UInt8]
     private var offset = 0
 
@@ -14,6 +14,8 @@ public struct MemorySource: ImageSource {
         offset += count
         return count
     }
+
+    public mutating func skip(_ count: Int) { offset = min(offset + count, bytes.count) }
 }
 
 /// Collects an image in memory.

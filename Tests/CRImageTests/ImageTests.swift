@@ -18,12 +18,22 @@ struct ImageTests {
         return index > bytes.count - pages && index < bytes.count - 200 && index % 97 != 0
     }
 
+    @Test("passing over pages finds the same runs as reading them")
+    func walk() throws {
+        let bytes = try SampleImage.bytes()
+        let (contents, runs, pages) = try SampleImage.read(bytes)
+        let walked = try SampleImage.walk(bytes)
+        #expect(walked.0 == contents && walked.1 == runs && walked.2 == pages)
+        #expect(!runs.isEmpty)
+    }
+
     @Test("every cut gives a typed error")
     func truncation() throws {
         let bytes = try SampleImage.bytes()
         for count in 0..<bytes.count {
             if isInsidePages(count, of: bytes) { continue }
             #expect(throws: ImageError.self, "cut at \(count)") { try SampleImage.read(Array(bytes[..<count])) }
+            #expect(throws: ImageError.self, "cut at \(count)") { try SampleImage.walk(Array(bytes[..<count])) }
         }
     }
 
@@ -35,6 +45,7 @@ struct ImageTests {
             var damaged = bytes
             damaged[index] ^= 1 << UInt8(index % 8)
             #expect(throws: ImageError.self, "flip at \(index)") { try SampleImage.read(damaged) }
+            #expect(throws: ImageError.self, "flip at \(index)") { try SampleImage.walk(damaged) }
         }
     }
 
@@ -54,6 +65,7 @@ struct ImageTests {
     func trailing() throws {
         let bytes = try SampleImage.bytes()
         #expect(throws: ImageError.trailingBytes(offset: UInt64(bytes.count))) { try SampleImage.read(bytes + [0]) }
+        #expect(throws: ImageError.trailingBytes(offset: UInt64(bytes.count))) { try SampleImage.walk(bytes + [0]) }
     }
 
     @Test("another version is named, not called damage")
@@ -150,6 +162,7 @@ struct ConsistencyTests {
         try writer.finish()
         let bytes = writer.sink.bytes
         #expect(throws: ImageError.self) { try SampleImage.read(bytes) }
+        #expect(throws: ImageError.self) { try SampleImage.walk(bytes) }
     }
 }
 

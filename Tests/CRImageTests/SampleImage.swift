@@ -173,4 +173,26 @@ enum SampleImage {
         }
         return (contents, runs, pages)
     }
+
+    /// Passes over the pages of an image, and then looks at them where they are said to be.
+    static func walk(_ bytes: [UInt8]) throws(ImageError) -> (ImageContents, [PageRun], [[UInt8]]) {
+        var reader = try ImageReader(MemorySource(bytes))
+        let contents = try reader.metadata()
+        var runs: [PageRun] = []
+        var pages: [[UInt8]] = []
+        while let block = try reader.nextBlock() {
+            guard block.extent.upperBound <= UInt64(bytes.count) else {
+                throw .cut(offset: UInt64(bytes.count), inside: "a run")
+            }
+            let found = Array(bytes[Int(block.extent.lowerBound)..<Int(block.extent.upperBound)])
+            var failure: ImageError?
+            found.withUnsafeBytes { buffer in
+                do throws(ImageError) { try block.verify(buffer) } catch { failure = error }
+            }
+            if let failure { throw failure }
+            runs.append(block.run)
+            pages.append(found)
+        }
+        return (contents, runs, pages)
+    }
 }

@@ -100,6 +100,54 @@ extension EngineTests {
             try running.verify()
         }
 
+        @Test(
+            "damage anywhere in a large image is seen before anything is created",
+            .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/python3"), "needs python3"))
+        func damageInTheMiddle() throws {
+            let folder = EngineLab.temporary("large")
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            let program =
+                "import os, signal; pages = os.urandom(40 << 20); os.write(1, b'ready'); signal.pause()"
+            try Subreaper.begin()
+            let pid = try Command.spawn(
+                ["/usr/bin/python3", "-c", program], environment: [], directory: folder,
+                stdout: folder + "/out", stderr: folder + "/err", newSession: true)
+            defer {
+                kill(pid, SIGKILL)
+                _ = Command.end(of: pid, seconds: 10)
+            }
+            let deadline = Date(timeIntervalSinceNow: 30)
+            while (try? Data(contentsOf: URL(filePath: folder + "/out")))?.isEmpty ?? true {
+                try #require(Date() < deadline, "python3 does not get ready")
+                usleep(2000)
+            }
+            let image = folder + "/image"
+            let dump = try Engine.run(["dump", "--pid", "\(pid)", "-o", image])
+            try #require(dump.code == 0, "\(Engine.words(dump))")
+            try EngineTests.RoundTripTests.awaitEnd(of: [pid])
+            let file = try FileHandle(forUpdating: URL(filePath: image))
+            let size = try file.seekToEnd()
+            try #require(size > 40 << 20)
+            for part in [0.1, 0.4, 0.5, 0.75, 0.99] {
+                let place = UInt64(Double(size) * part)
+                func flip() throws {
+                    try file.seek(toOffset: place)
+                    let byte = try #require(try file.read(upToCount: 1)?.first)
+                    try file.seek(toOffset: place)
+                    try file.write(contentsOf: Data([byte ^ 1]))
+                }
+                try flip()
+                let answer = try Engine.run(["restore", "-i", image, "--detach"])
+                #expect(answer.code == 66, "byte \(place): \(Engine.words(answer))")
+                #expect(!ProcessTree.exists(pid), "byte \(place): a task was created")
+                try flip()
+            }
+            let restore = try Engine.run(["restore", "-i", image, "--detach"])
+            #expect(restore.code == 0, "\(Engine.words(restore))")
+            #expect(ProcessTree.exists(pid))
+        }
+
         @Test("a failed dump removes nothing that it did not make")
         func keepsWhatWasThere() throws {
             // Our own copy of /dev/null: root that unlinks the real one takes it from the whole machine.
