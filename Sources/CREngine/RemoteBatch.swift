@@ -73,13 +73,13 @@ struct RemoteBench: Hashable {
         0xcc,  // int3
     ]
 
-    func table(_ entries: ArraySlice<RemoteBatch.Entry>) -> [UInt64] {
+    static func table(_ entries: ArraySlice<RemoteBatch.Entry>, unanswered: UInt64 = 0) -> [UInt64] {
         var words: [UInt64] = []
         words.reserveCapacity(entries.count * 8)
         for entry in entries {
             words.append(entry.call.rawValue)
             for index in 0..<6 { words.append(index < entry.arguments.count ? entry.arguments[index] : 0) }
-            words.append(0)
+            words.append(unanswered)
         }
         return words
     }

@@ -14,6 +14,8 @@ public final class RemoteTask {
         case eventStop
         /// Behind a remote call.
         case systemCallExit
+        /// Behind a series of calls, at the delivery of its trap: the kernel has yet to look at the registers, too.
+        case trap
     }
 
     public let task: Int32
@@ -36,12 +38,23 @@ public final class RemoteTask {
     /// Where many calls can be made in one stop; `nil` makes each in stops of its own.
     var bench: RemoteBench?
 
+    /// Where a stub makes calls without stops of their own; `nil` for other tasks.
+    var lanes: RemoteLanes?
+    /// Which of them it has, how far arguments fill it, and what it is doing there.
+    var lane: Int?
+    var heldOffset: UInt64 = 0
+    var running: RemoteBatch?
+    /// Memory that the engine has too, at the same address.
+    var pages: SharedPages?
+    /// Nobody has waited for its birth yet.
+    var isNewborn = false
+
     /// Calls that were put off, to be made in one stop.
     private var waiting = RemoteBatch()
     /// Calls that were put off and might fail, and did.
     var failures: [String] = []
     /// TIDs, as the engine sees them, of the tasks that calls in a batch have created, in order.
-    private(set) var created: [Int32] = []
+    var created: [Int32] = []
 
     private var scratchIsLent = false
     /// What ``openBench()`` has mapped: scratch memory, code and table.
@@ -69,13 +82,35 @@ public final class RemoteTask {
         }
     }
 
+    /// Takes over a task that was born attached, of a stub whose registers and mask it has.
+    init(newborn task: Int32, of parent: RemoteTask) {
+        self.task = task
+        systemCallAddress = parent.systemCallAddress
+        timeoutSeconds = parent.timeoutSeconds
+        original = parent.original
+        originalMask = ~0
+        wakeups = parent.wakeups
+        lanes = parent.lanes
+        pages = parent.pages
+        bench = parent.bench
+        isNewborn = true
+        // Its parent was stopped in a call when it is not on a lane, and has everything blocked either way.
+        isResting = false
+    }
+
+    /// The calls that were put off, which are put off no more.
+    func takeWaiting() -> RemoteBatch {
+        defer { waiting = RemoteBatch() }
+        return waiting
+    }
+
     /// Makes one call and returns the kernel's raw answer.
     public func attempt(_ call: SystemCall, _ arguments: [UInt64]) throws(EngineError) -> Int64 {
         try flush()
         return try settled(call, arguments)
     }
 
-    private func settled(_ call: SystemCall, _ arguments: [UInt64]) throws(EngineError) -> Int64 {
+    func settled(_ call: SystemCall, _ arguments: [UInt64]) throws(EngineError) -> Int64 {
         // A stop request that was already on its way makes a call return a restart code without effect; the second
         // time nothing is pending any more.
         for _ in 0..<16 {
@@ -95,6 +130,7 @@ public final class RemoteTask {
 
     /// Puts off a call that must succeed; it is made before any other of this task, and before its memory is read.
     func later(_ call: SystemCall, _ arguments: [UInt64], doing: @escaping () -> String) throws(EngineError) {
+        if running != nil { try collect() }
         guard let bench else {
             let answer = try attempt(call, arguments)
             if let errno = Kernel.errno(of: answer) {
@@ -114,12 +150,13 @@ public final class RemoteTask {
 
     /// Makes the calls that were put off.
     func flush() throws(EngineError) {
-        if waiting.count == 0 { return }
-        let batch = waiting
-        waiting = RemoteBatch()
-        for (entry, answer) in zip(batch.entries, try run(batch)) where entry.doing == nil {
-            if let errno = Kernel.errno(of: answer) { failures.append("\(entry.call.name): \(errno)") }
+        if lanes != nil {
+            try launch()
+            return try collect()
         }
+        if waiting.count == 0 { return }
+        let batch = takeWaiting()
+        try check(batch, try run(batch))
     }
 
     /// Makes many calls one after the other, in one stop where the task has a place for that.
@@ -129,7 +166,7 @@ public final class RemoteTask {
     /// - Returns: The raw answers, in the order of the batch.
     @discardableResult
     func run(_ batch: RemoteBatch) throws(EngineError) -> [Int64] {
-        try flush()
+        if running != nil || waiting.count > 0 { try flush() }
         created = []
         var answers: [Int64] = []
         answers.reserveCapacity(batch.entries.count)
@@ -137,12 +174,15 @@ public final class RemoteTask {
         while !rest.isEmpty {
             let piece = rest.prefix(bench?.capacity ?? 1)
             rest = rest.dropFirst(piece.count)
-            if let bench, piece.count > 1 {
+            if let lanes {
+                answers += try run(piece, in: lanes)
+            } else if let bench, piece.count > 1 {
                 answers += try run(piece, on: bench)
             } else {
                 for entry in piece { answers.append(try settled(entry.call, entry.arguments)) }
             }
         }
+        leaveLane()
         for (entry, answer) in zip(batch.entries, answers) {
             guard let doing = entry.doing, let errno = Kernel.errno(of: answer) else { continue }
             throw .remote(call: entry.call.name, task: task, errno, doing: doing())
@@ -154,7 +194,7 @@ public final class RemoteTask {
         _ entries: ArraySlice<RemoteBatch.Entry>, on bench: RemoteBench
     ) throws(EngineError) -> [Int64] {
         try wake()
-        try write(words: bench.table(entries), at: bench.table)
+        try write(words: RemoteBench.table(entries), at: bench.table)
         var registers = original
         registers.rip = bench.code
         registers.origRax = UInt64.max
@@ -198,13 +238,7 @@ public final class RemoteTask {
                 // Somebody else's SIGTRAP, which came while it was let through.
                 deferredSignals.append(Signals.trap)
             case .stopped(let signal, event: 0, _): deferSignal(signal)
-            case .stopped(_, event: 1...3, _):
-                // PTRACE_EVENT_FORK, VFORK, CLONE
-                created.append(
-                    Int32(
-                        truncatingIfNeeded: try EngineError.wrap("ask for a new task", task: task) {
-                            () throws(LinuxError) in try Ptrace.eventMessage(task)
-                        }))
+            case .stopped(_, event: 1...3, _): try noteBirth()
             case .stopped, .continued: continue
             case .exited, .killed: throw .derailed(task: task, "it ended during the engine's calls")
             }
@@ -213,7 +247,14 @@ public final class RemoteTask {
 
     private func once(_ call: SystemCall, _ arguments: [UInt64]) throws(EngineError) -> Int64 {
         precondition(arguments.count <= 6, "a system call has at most six arguments")
+        if let lanes {
+            let entry = RemoteBatch.Entry(call: call, arguments: arguments, doing: nil)
+            let answer = try run([entry], in: lanes)[0]
+            if waiting.count == 0 { leaveLane() }
+            return answer
+        }
         try wake()
+        created = []
         var registers = original
         registers.rip = systemCallAddress
         registers.rax = call.rawValue
@@ -246,6 +287,7 @@ public final class RemoteTask {
             switch status {
             case .stopped(_, _, systemCall: true): return
             case .stopped(let signal, event: 0, _): deferSignal(signal)
+            case .stopped(_, event: 1...3, _): try noteBirth()
             // A trap for a group stop that begins or ends; the call goes on.
             case .stopped: continue
             case .exited, .killed: throw .derailed(task: task, "it ended during \(call.name)")
@@ -280,6 +322,7 @@ public final class RemoteTask {
     /// runs on unharmed. Its scratch memory stays.
     func rest() throws(EngineError) {
         try flush()
+        try awaitBirth()
         if place == .systemCallExit { try stopAgain() }
         try EngineError.wrap("give the task its registers back", task: task) { () throws(LinuxError) in
             try Ptrace.setRegisters(task, original)
@@ -291,11 +334,12 @@ public final class RemoteTask {
     }
 
     /// Makes a task that rests ready for calls.
-    private func wake() throws(EngineError) {
+    func wake() throws(EngineError) {
+        try awaitBirth()
         if !isResting { return }
         isResting = false
         try EngineError.wrap("block the task's signals", task: task) { () throws(LinuxError) in
-            try Ptrace.setSignalMask(task, ~0)
+            try Ptrace.setSignalMask(task, quietMask)
             if userDispatch != nil { try Ptrace.setUserDispatch(task, Ptrace.UserDispatch()) }
         }
     }
@@ -379,6 +423,7 @@ public final class RemoteTask {
     /// Reads the task's memory.
     public func read(at address: UInt64, count: Int) throws(EngineError) -> [UInt8] {
         try flush()
+        if let pages, pages.holds(address, count) { return pages.read(at: address, count: count) }
         return try EngineError.wrap("read memory", task: task) { () throws(LinuxError) in
             try RemoteMemory.read(task, at: address, count: count)
         }
@@ -386,6 +431,7 @@ public final class RemoteTask {
 
     /// Writes the task's memory, which must be writable for the task itself.
     public func write(_ bytes: [UInt8], at address: UInt64) throws(EngineError) {
+        if let pages, pages.holds(address, bytes.count) { return pages.write(bytes, at: address) }
         try EngineError.wrap("write memory", task: task) { () throws(LinuxError) in
             try RemoteMemory.write(task, at: address, bytes)
         }

@@ -135,7 +135,7 @@ final class RestoreSession {
             try made.build(root)
             spaces = made
         } beforeFork: { () throws(EngineError) in
-            if let spaces { try fillEarly(spaces, image) }
+            if let spaces { try fillEarly(tree, spaces, image) }
         } born: { (stub) throws(EngineError) in
             try spaces?.build(stub)
         }
@@ -149,6 +149,7 @@ final class RestoreSession {
         try FaultPoint.restoreTasks.reach()
         let live = contents.processes.filter { !$0.isZombie }
         end("memory")
+        try tree.settle()
         try fillPages(spaces, image)
         for record in live {
             try spaces.finish(record)
@@ -162,34 +163,50 @@ final class RestoreSession {
         try tree.endZombies()
         // Before signal actions and pending signals are set: ends and stops of children are reported to the stubs.
         notes += try tree.stopProcesses(contents)
+        let tasks = Dictionary(grouping: contents.tasks, by: \.process)
         for record in live {
             if let stub = tree.processes[record.pid] {
                 let state = RestoreProcessState(stub: stub, state: record.state)
                 notes += try state.identify() + state.apply()
             }
-            try tree.createThreads(of: record.pid)
+            try tree.createThreads(of: record.pid, tasks[record.pid] ?? [])
             // Threads must be in the namespaces of their process, those for children included.
             if let stub = tree.processes[record.pid] { try namespaces.setChildNamespaces(stub) }
         }
-        try giveFiles(tree, files, live, contents)
+        try giveFiles(tree, files, live, tasks, contents)
+        try tree.settle()
         end("descriptors")
         try FaultPoint.restoreDescriptors.reach()
-        for record in live { try setUp(tree, record, contents) }
+        var rights: StubRights?
+        let layouts = (
+            source: RestorePreflight.sourceLayout(contents.header), destination: RestorePreflight.destinationLayout()
+        )
+        // In user namespaces of their own they have others.
+        let sharesRights = !contents.namespaces.contains { $0.kind == .user }
+        for record in live {
+            guard let stub = tree.processes[record.pid] else { continue }
+            let own: StubRights
+            if let rights, sharesRights { own = rights } else { own = try StubRights(of: stub) }
+            rights = own
+            try setUp(tree, stub, record, tasks[record.pid] ?? [], contents, own, layouts)
+        }
+        try tree.settle()
         end("state")
         try FaultPoint.restoreState.reach()
-        try letGo(tree, files, live, contents)
+        try letGo(tree, files, live, tasks, contents)
         end("resume")
     }
 
     /// Folders, descriptor tables and locks.
     private func giveFiles(
-        _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ contents: ImageContents
+        _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ tasks: [Int32: [TaskRecord]],
+        _ contents: ImageContents
     ) throws(EngineError) {
         var owners: [RestoreProcess] = []
         for record in live {
             guard let stub = tree.processes[record.pid] else { continue }
             owners.append(RestoreProcess(stub: stub, record: record, contents: contents))
-            for task in contents.tasks where task.process == record.pid && (task.fileTable | task.fileSystem) != 0 {
+            for task in tasks[record.pid] ?? [] where (task.fileTable | task.fileSystem) != 0 {
                 guard let thread = tree.threads[task.tid] else { continue }
                 var own = record
                 if task.fileTable != 0 { own.fileTable = task.fileTable }
@@ -246,8 +263,12 @@ final class RestoreSession {
     }
 
     /// Fills in what children inherit, as far as its owners are there.
-    private func fillEarly(_ spaces: RestoreSpaces, _ image: RestoreImage) throws(EngineError) {
+    private func fillEarly(
+        _ tree: RestoreTree, _ spaces: RestoreSpaces, _ image: RestoreImage
+    ) throws(EngineError) {
         while let run = try image.next(), run.isInherited, spaces.isBuilt(run.target) {
+            // Its memory must be mapped.
+            try tree.settle()
             let targets = spaces.pages.targets([run.target])
             try image.take(PageUse { (run, bytes) throws(EngineError) in try targets.put(run, bytes) })
         }
@@ -262,53 +283,58 @@ final class RestoreSession {
     }
 
     private func setUp(
-        _ tree: RestoreTree, _ record: ProcessRecord, _ contents: ImageContents
+        _ tree: RestoreTree, _ stub: RestoreStub, _ record: ProcessRecord, _ records: [TaskRecord],
+        _ contents: ImageContents, _ own: StubRights,
+        _ layouts: (source: XstateTranslation.Layout, destination: XstateTranslation.Layout)
     ) throws(EngineError) {
-        guard let stub = tree.processes[record.pid] else { return }
-        let source = RestorePreflight.sourceLayout(contents.header)
-        let destination = RestorePreflight.destinationLayout()
         var process = RestoreProcess(stub: stub, record: record, contents: contents)
         var tasks: [RestoreTask] = []
-        for task in contents.tasks where task.process == record.pid {
+        for task in records {
             guard let taskStub = tree.processes[task.tid] ?? tree.threads[task.tid] else { continue }
-            tasks.append(RestoreTask(stub: taskStub, record: task, source: source, destination: destination))
+            tasks.append(
+                RestoreTask(stub: taskStub, record: task, source: layouts.source, destination: layouts.destination))
         }
         let alive = tasks.indices.filter { tasks[$0].record.tid != record.pid || !record.leaderHasEnded }
-        for index in alive { try tasks[index].setUp() }
-        try process.setActions()
+        for index in alive {
+            try tasks[index].setUp(from: own)
+            // The first one has more to do.
+            if tasks[index].stub !== stub { try tasks[index].stub.launch() }
+        }
+        try process.setActions(inherited: own.status.caughtSignals | own.status.ignoredSignals)
         try process.queueSignals()
         try process.createTimers { tree.threads[$0] ?? stub }
         try process.setLimits()
         for index in tasks.indices { try tasks[index].queueSignals() }
         let filtered = alive.map { (tasks[$0].stub, tasks[$0].record) }
         try RestoreSeccomp(filtered, contents, beside: record.leaderHasEnded ? stub : nil).install()
-        let own = try StubRights(of: stub)
         for index in tasks.indices {
             try tasks[index].dropRights(from: own) { id, isGroup in tree.inside(id, record.pid, isGroup: isGroup) }
+            if tasks[index].stub !== stub { try tasks[index].stub.launch() }
         }
         if let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace }) {
             try setDumpable(stub, space)
         }
         notes += try RestoreProcessState(stub: stub, state: record.state).deny()
+        try stub.launch()
         for index in alive { tasks[index].prepareRegisters() }
         notes += process.notes + tasks.flatMap(\.notes)
     }
 
     private func setDumpable(_ stub: RestoreStub, _ space: AddressSpaceRecord) throws(EngineError) {
         // 2 (suid_dumpable) can only come from the kernel; 0 is as strict.
-        try stub.call(.prctl, [4, space.dumpable == 1 ? 1 : 0], doing: "set whether it may be dumped")
-        if space.hugePagesDisabled { try stub.call(.prctl, [41, 1, 0, 0, 0], doing: "disable huge pages") }
+        try stub.later(.prctl, [4, space.dumpable == 1 ? 1 : 0], doing: "set whether it may be dumped")
+        if space.hugePagesDisabled { try stub.later(.prctl, [41, 1, 0, 0, 0], doing: "disable huge pages") }
     }
 
     /// Starts a process's timers, takes the engine's pages away, and leaves its tasks ready to be detached.
     private func arm(
-        _ tree: RestoreTree, _ record: ProcessRecord, _ contents: ImageContents
+        _ tree: RestoreTree, _ record: ProcessRecord, _ tasks: [TaskRecord]
     ) throws(EngineError) {
         guard let stub = tree.processes[record.pid] else { return }
         let sleeps = Dictionary(
-            contents.tasks.filter { $0.process == record.pid && $0.state.sleepNanoseconds != 0 }.map { ($0.tid, $0) },
+            tasks.filter { $0.state.sleepNanoseconds != 0 }.map { ($0.tid, $0) },
             uniquingKeysWith: { first, _ in first })
-        let threads = tree.threads.values.filter { $0.process == record.pid }
+        let threads = tasks.compactMap { tree.threads[$0.tid] }
         let last = record.leaderHasEnded ? threads.first ?? stub : stub
         for thread in threads where thread !== last {
             if let task = sleeps[thread.tid] { try RestoreSleep(stub: thread, record: task).begin() }
@@ -322,10 +348,11 @@ final class RestoreSession {
         if let others = sharers[record.addressSpace], others > 1 {
             sharers[record.addressSpace] = others - 1
         } else {
-            try last.call(
-                .munmap,
-                [tree.area.start, keepsVdso ? RestoreStub.Area.pagesBytes : RestoreStub.Area.sizeBytes],
-                doing: "unmap the engine's pages")
+            let answer = try last.remote.callLast(
+                .munmap, [tree.area.start, keepsVdso ? RestoreStub.Area.pagesBytes : RestoreStub.Area.sizeBytes])
+            if let errno = Kernel.errno(of: answer) {
+                throw .remote(call: "munmap", task: last.tid, errno, doing: "unmap the engine's pages")
+            }
         }
         if let task = sleeps[last.tid] { try RestoreSleep(stub: last, record: task).begin() }
         try last.remote.park()
@@ -356,11 +383,12 @@ final class RestoreSession {
 
     /// The point of no return: timers start, the engine's pages go, all tasks run.
     private func letGo(
-        _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ contents: ImageContents
+        _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ tasks: [Int32: [TaskRecord]],
+        _ contents: ImageContents
     ) throws(EngineError) {
         let stopped = Set(live.filter { $0.stopSignal != 0 }.map(\.pid))
         for record in live { sharers[record.addressSpace, default: 0] += 1 }
-        for record in live { try arm(tree, record, contents) }
+        for record in live { try arm(tree, record, tasks[record.pid] ?? []) }
         try files.arm { tree.outer($0) }
         if let first = tree.namespaceInit {
             try RestoreInit.start(first, root: contents.header.root, detach: options.detach)

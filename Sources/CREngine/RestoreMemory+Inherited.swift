@@ -39,7 +39,7 @@ extension RestoreMemory {
         }
         if let home, home != parent.vdsoHome { try moveSpecials(from: stub.area.parking, to: home) }
         if !hasSameMarks(as: parent.space) { try setMarks() }
-        try stub.flush()
+        try stub.launch()
     }
 
     /// Unmaps what the parent has and this space has not.

@@ -50,7 +50,7 @@ struct RestoreMemory {
         }
         if let home = vdsoHome { try moveSpecials(from: stub.area.parking, to: home) }
         try setMarks()
-        try stub.flush()
+        try stub.launch()
     }
 
     /// Where this kernel's vDSO and its data belong; `nil` where they stay parked.

@@ -18,23 +18,23 @@ struct RestoreProcess {
     func enterFolders(_ files: RestoreFiles) throws(EngineError) {
         guard let system = contents.fileSystems.first(where: { $0.number == record.fileSystem }) else { return }
         try files.deliver([system.rootFile, system.workingDirectoryFile], to: stub)
+        func path(_ text: String) throws(EngineError) -> UInt64 { try stub.hold(Array(text.utf8) + [0]) }
         if let fd = files.openFiles[system.rootFile] {
-            try stub.call(.fchdir, [UInt64(fd)], doing: "enter the root directory")
-            try stub.call(.chroot, [try stub.put(text: ".")], doing: "change the root directory")
+            try stub.later(.fchdir, [UInt64(fd)], doing: "enter the root directory")
+            try stub.later(.chroot, [try path(".")], doing: "change the root directory")
         }
         if files.passedFolders.contains(system.workingDirectoryFile) {
             // It is there already.
         } else if let fd = files.openFiles[system.workingDirectoryFile] {
-            try stub.call(.fchdir, [UInt64(fd)], doing: "enter the working directory")
+            try stub.later(.fchdir, [UInt64(fd)], doing: "enter the working directory")
         } else {
-            let path = try stub.put(text: system.workingDirectory)
-            try stub.call(.chdir, [path], doing: "enter \(system.workingDirectory)")
+            try stub.later(
+                .chdir, [try path(system.workingDirectory)], doing: "enter \(system.workingDirectory)")
         }
         if system.root != "/" {
-            let root = try stub.put(text: system.root)
-            try stub.call(.chroot, [root], doing: "make \(system.root) the root directory")
+            try stub.later(.chroot, [try path(system.root)], doing: "make \(system.root) the root directory")
         }
-        try stub.call(.umask, [UInt64(system.umask)], doing: "set the umask")
+        try stub.later(.umask, [UInt64(system.umask)], doing: "set the umask")
     }
 
     /// Enters a working directory that is about to go away.
@@ -76,7 +76,7 @@ struct RestoreProcess {
             next = number + 1
         }
         try closeRange(next, UInt64(UInt32.max))
-        try stub.flush()
+        try stub.launch()
     }
 
     private func closeRange(_ first: UInt64, _ last: UInt64) throws(EngineError) {
@@ -86,12 +86,10 @@ struct RestoreProcess {
     /// Signal actions; what the stub has from the engine goes too.
     ///
     /// - Precondition: No child of the process ends any more, so that the SIGCHLD flushed here stay away.
-    func setActions() throws(EngineError) {
+    ///
+    /// - Parameter inherited: Signals that do not have their default action in the stub.
+    func setActions(inherited: UInt64) throws(EngineError) {
         guard let table = contents.signalTables.first(where: { $0.number == record.signalTable }) else { return }
-        let status = try EngineError.wrap("read the stub's signals", task: record.pid) { () throws(LinuxError) in
-            try Procfs.status(stub.outer)
-        }
-        let inherited = status.caughtSignals | status.ignoredSignals
         // The default action of SIGCHLD is to ignore it: setting it throws away the ones that stubs have left behind.
         let flush = try stub.hold(words: [0, 0, 0, 0])
         try stub.later(.rt_sigaction, [UInt64(Signals.child), flush, 0, 8], doing: "flush SIGCHLD")
@@ -104,7 +102,6 @@ struct RestoreProcess {
             try stub.later(
                 .rt_sigaction, [UInt64(signal), words, 0, 8], doing: "set the action of \(Signals.name(signal))")
         }
-        try stub.flush()
     }
 
     /// Limits, adoption of orphans, out-of-memory score: set from outside.
@@ -125,7 +122,7 @@ struct RestoreProcess {
                         + "\(error.errno.map { "\($0)" } ?? error.description)")
             }
         }
-        if record.isSubreaper { try stub.call(.prctl, [36, 1], doing: "adopt orphans") }
+        if record.isSubreaper { try stub.later(.prctl, [36, 1], doing: "adopt orphans") }
         let score = "/proc/\(stub.outer)/oom_score_adj"
         if let text = try? Files.text(of: score), Int32(text.filter { $0 != "\n" }) != record.oomScoreAdjustment {
             do {

@@ -33,6 +33,7 @@ struct RestoreSeccomp {
     func install() throws(EngineError) {
         guard states.contains(where: { $0.seccompMode != 0 }), let leader = stubs.first else { return }
         for stub in stubs + (bystander.map { [$0] } ?? []) {
+            try stub.stand()
             try EngineError.wrap("suspend seccomp, which takes CAP_SYS_ADMIN", task: stub.tid) {
                 () throws(LinuxError) in
                 try Ptrace.setOptions(stub.outer, RestoreTree.options.union(.suspendSeccomp))

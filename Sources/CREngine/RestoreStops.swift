@@ -35,6 +35,8 @@ extension RestoreTree {
         }
         // Its registers would run code that is gone by now; it never gets there, because an interrupt is always due.
         try stub.remote.park()
+        // Not behind a trap.
+        try stub.remote.stopAgain()
         return try EngineError.wrap("stop the process", task: stub.tid) { () throws(LinuxError) in
             try Ptrace.setSignalMask(stub.outer, ~Signals.mask([signal]))
             try Signals.send(signal, to: stub.outer)
@@ -46,7 +48,7 @@ extension RestoreTree {
                     try Ptrace.interrupt(stub.outer)
                     try Ptrace.resume(stub.outer, signal: found)
                 case .stopped(let found, event: 128, _):
-                    try Ptrace.setSignalMask(stub.outer, ~0)
+                    try Ptrace.setSignalMask(stub.outer, stub.remote.quietMask)
                     return found == signal
                 case .stopped: try Ptrace.resume(stub.outer)
                 case .continued: continue

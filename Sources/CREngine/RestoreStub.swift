@@ -3,27 +3,22 @@ internal import LinuxKit
 /// A task that the engine created and that does nothing but the engine's remote calls until it becomes the one of the
 /// image.
 final class RestoreStub {
-    /// Where the engine's own pages lie in every stub: free in the engine and in every address space of the image.
+    /// Where the engine's own pages lie in every stub: free in the engine and in every address space of the image. All
+    /// but the code is memory that the engine and the stubs share.
     struct Area {
         var start: UInt64
-        /// Code, then argument pages, pages for the arguments of calls that wait, and the table of those calls.
+        /// Argument pages behind the code.
         static let dataBytes: UInt64 = 7 * 4096
-        static let heldBytes: UInt64 = 4 * 4096
-        static let tableBytes: UInt64 = 3 * 4096
-        /// All of that.
-        static let pagesBytes: UInt64 = 4096 + dataBytes + heldBytes + tableBytes
+        /// Code, argument pages, lanes.
+        static let pagesBytes: UInt64 = 0x100000
         /// Where this kernel's vDSO waits while the old address space is removed.
-        static let parkingOffset: UInt64 = 0x10000
-        static let sizeBytes: UInt64 = 0x80000
+        static let parkingOffset = pagesBytes
+        static let sizeBytes: UInt64 = 0x180000
 
         var code: UInt64 { start }
         var data: UInt64 { start + 4096 }
-        var held: UInt64 { data + Self.dataBytes }
-        var bench: RemoteBench {
-            RemoteBench(
-                code: start + 1024, table: held + Self.heldBytes,
-                capacity: Int(Self.tableBytes) / RemoteBench.entryBytes)
-        }
+        var lanes: UInt64 { data + Self.dataBytes }
+        var benchCode: UInt64 { start + 1024 }
         var parking: UInt64 { start + Self.parkingOffset }
         var end: UInt64 { start + Self.sizeBytes }
     }
@@ -66,33 +61,30 @@ final class RestoreStub {
         try put(Array(text.utf8) + [0], at: offset)
     }
 
-    /// Where the next held arguments go, from the start of their pages.
-    private var heldOffset: UInt64 = 0
-
     /// Writes arguments for ``later(_:_:doing:)``: they stay until the call has been made.
     ///
     /// - Returns: Their address.
     func hold(_ bytes: [UInt8]) throws(EngineError) -> UInt64 {
-        let room = (UInt64(bytes.count) + 7) & ~7
-        if heldOffset + room > Area.heldBytes {
-            try remote.flush()
-            heldOffset = 0
+        guard let lanes = remote.lanes else {
+            // Nothing is put off: all of these are for the next call, or the one behind it.
+            let room = (UInt64(bytes.count) + 7) & ~7
+            if heldOffset + room > RemoteLanes.heldBytes { heldOffset = 0 }
+            guard room <= RemoteLanes.heldBytes else {
+                throw .derailed(task: tid, "an argument of \(bytes.count) bytes is longer than the room for it")
+            }
+            defer { heldOffset += room }
+            try remote.write(bytes, at: area.lanes + heldOffset)
+            return area.lanes + heldOffset
         }
-        guard room <= Area.heldBytes else {
-            throw .derailed(task: tid, "an argument of \(bytes.count) bytes is longer than the room for it")
-        }
-        let place = area.held + heldOffset
-        heldOffset += room
-        try remote.write(bytes, at: place)
-        return place
+        return try remote.hold(bytes, in: lanes)
     }
+
+    /// Where the next held arguments go, of a stub without lanes.
+    private var heldOffset: UInt64 = 0
 
     func hold(words: [UInt64]) throws(EngineError) -> UInt64 { try hold(words.littleEndianBytes) }
 
     /// Makes a call that must succeed, before the next one that is not put off, together with others in one stop.
-    ///
-    /// - Precondition: Tasks that share memory are served one after the other, with ``flush()`` between them: they share
-    ///   these pages too.
     func later(
         _ call: SystemCall, _ arguments: [UInt64], doing: @autoclosure @escaping () -> String
     ) throws(EngineError) {
@@ -103,6 +95,21 @@ final class RestoreStub {
     func flush() throws(EngineError) {
         try remote.flush()
         heldOffset = 0
+    }
+
+    /// Lets the task make the calls that were put off while the engine goes on; errors show at the next call or
+    /// ``RestoreTree/settle()``.
+    ///
+    /// - Precondition: None of them has arguments that ``put(_:at:)`` has written.
+    func launch() throws(EngineError) {
+        try remote.launch()
+        if remote.lanes == nil { heldOffset = 0 }
+    }
+
+    /// Waits until it stands, with all its calls made: for requests of ptrace(2) that do not go through ``remote``.
+    func stand() throws(EngineError) {
+        try flush()
+        try remote.awaitBirth()
     }
 
     /// Makes a call that must succeed.

@@ -1,16 +1,24 @@
 internal import CRImage
 internal import LinuxKit
 
-/// Credentials that a stub has from the engine.
+/// What a stub has from the engine.
 struct StubRights {
     let status: TaskStatus
     let secureBits: UInt64
+    /// Answers of PR_GET_SPECULATION_CTRL.
+    let speculation: [Int64]
+    /// The extended state of a task that has done nothing; empty where the CPU has no XSAVE.
+    let extendedState: [UInt8]
 
     init(of stub: RestoreStub) throws(EngineError) {
+        secureBits = try stub.call(.prctl, [27], doing: "read the secure bits")
+        var answers: [Int64] = []
+        for which in UInt64(0)..<3 { answers.append(try stub.remote.attempt(.prctl, [52, which, 0, 0, 0])) }
+        speculation = answers
         status = try EngineError.wrap("read the stub's credentials", task: stub.tid) { () throws(LinuxError) in
             try Procfs.status(stub.outer)
         }
-        secureBits = try stub.call(.prctl, [27], doing: "read the secure bits")
+        extendedState = (try? Ptrace.registerSet(stub.outer, .extendedState)) ?? []
     }
 }
 
@@ -32,7 +40,9 @@ struct RestoreTask {
     }
 
     /// Everything but what would take away the right to set the rest.
-    mutating func setUp() throws(EngineError) {
+    mutating func setUp(from own: StubRights) throws(EngineError) {
+        try stub.stand()
+        try setExtendedState(own.extendedState)
         if record.robustListHead != 0 {
             try stub.later(
                 .set_robust_list, [record.robustListHead, record.robustListBytes], doing: "set the robust futex list")
@@ -62,8 +72,6 @@ struct RestoreTask {
         if record.personality != 0 {
             try stub.later(.personality, [UInt64(record.personality)], doing: "set the personality")
         }
-        try stub.flush()
-        try setExtendedState()
     }
 
     private mutating func setScheduling() throws(EngineError) {
@@ -78,15 +86,8 @@ struct RestoreTask {
         }
     }
 
-    private func setExtendedState() throws(EngineError) {
-        var template: [UInt8]
-        var hasXsave = true
-        do {
-            template = try Ptrace.registerSet(stub.outer, .extendedState)
-        } catch {
-            hasXsave = false
-            template = []
-        }
+    private func setExtendedState(_ template: [UInt8]) throws(EngineError) {
+        let hasXsave = !template.isEmpty
         let bytes = XstateTranslation.translate(
             record, source: source, destination: destination, template: template, hasXsave: hasXsave)
         try EngineError.wrap("set the extended state", task: record.tid) { () throws(LinuxError) in
@@ -150,8 +151,7 @@ struct RestoreTask {
             try stub.later(
                 .prctl, [1, RestoreStub.word(record.parentDeathSignal)], doing: "set the parent death signal")
         }
-        try stub.flush()
-        try state.restrict()
+        try state.restrict(from: own.speculation)
         notes += state.notes
     }
 
@@ -175,8 +175,13 @@ struct RestoreTask {
             let groups = wanted.supplementaryGroups
             var bytes: [UInt8] = []
             for group in groups { bytes += (0..<4).map { UInt8(truncatingIfNeeded: group >> (8 * $0)) } }
-            let list = bytes.count < 8192 ? try stub.hold(bytes + [0]) : try stub.put(bytes + [0])
-            try stub.later(.setgroups, [UInt64(groups.count), list], doing: "set the supplementary groups")
+            if bytes.count < 8192 {
+                let list = try stub.hold(bytes + [0])
+                try stub.later(.setgroups, [UInt64(groups.count), list], doing: "set the supplementary groups")
+            } else {
+                let list = try stub.put(bytes + [0])
+                try stub.call(.setgroups, [UInt64(groups.count), list], doing: "set the supplementary groups")
+            }
         }
         if !sameUsers {
             try stub.later(.setresgid, Array(wanted.groups[0..<3]), doing: "set the group IDs")

@@ -50,10 +50,11 @@ struct RestoreTaskState {
     }
 
     /// What would stand in the way of seccomp or of the engine; late.
-    mutating func restrict() throws(EngineError) {
+    ///
+    /// - Parameter own: Answers of PR_GET_SPECULATION_CTRL in a stub.
+    mutating func restrict(from own: [Int64]) throws(EngineError) {
         for (which, value) in state.speculation.enumerated() where value & 1 != 0 {
-            let own = try stub.remote.attempt(.prctl, [52, UInt64(which), 0, 0, 0])
-            if own == Int64(value) { continue }
+            if which < own.count, own[which] == Int64(value) { continue }
             // PR_SET_SPECULATION_CTRL: enable 2, disable 4, force 8, until execve 16.
             if let errno = try stub.attempt(.prctl, [53, UInt64(which), value & 0x1e, 0, 0]) {
                 notes.append("speculation control \(which) of task \(stub.tid) could not be set: \(errno)")

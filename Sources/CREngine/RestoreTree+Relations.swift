@@ -9,7 +9,7 @@ extension RestoreTree {
         case .newSession(let pid):
             let founder = try member(pid)
             try founder.call(.setsid, [], doing: "found session \(pid)")
-            if let record = contents.processes.first(where: { $0.pid == pid }) {
+            if let record = self.record(of: pid) {
                 try terminals?.control(founder, record)
             }
         case .adopt(let pid, let adopts):
@@ -53,14 +53,14 @@ extension RestoreTree {
 
     private func fork(parent: Int32, child: Int32) throws(EngineError) {
         let creator = try member(parent)
-        guard let record = contents.processes.first(where: { $0.pid == child }) else {
+        guard let record = self.record(of: child) else {
             holders[child] = try forkPassing(creator, child)
             namespaces?.inherit(child, from: parent)
             return
         }
         // A passing task shares nothing with anyone. CLONE_FILES, CLONE_FS, CLONE_VM, CLONE_SIGHAND
         var flags: UInt64 = 0
-        if !record.isZombie, let above = contents.processes.first(where: { $0.pid == parent }) {
+        if !record.isZombie, let above = self.record(of: parent) {
             if record.fileTable == above.fileTable { flags |= 0x400 }
             if record.fileSystem == above.fileSystem { flags |= 0x200 }
             if record.addressSpace == above.addressSpace { flags |= 0x100 }

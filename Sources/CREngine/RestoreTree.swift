@@ -7,9 +7,9 @@ internal import LinuxKit
 ///
 /// - Precondition: All methods run on one thread.
 final class RestoreTree {
-    static let options: Ptrace.Options = [
-        .markSystemCallStops, .traceFork, .traceVfork, .traceClone, .killOnExit,
-    ]
+    static let options: Ptrace.Options = [.markSystemCallStops, .killOnExit]
+    /// With events at births, which tell the newcomer's ID as the engine sees it.
+    private static let eventOptions = options.union([.traceFork, .traceVfork, .traceClone])
 
     /// Live processes and zombies to be, by PID in the image.
     var processes: [Int32: RestoreStub] = [:]
@@ -27,6 +27,10 @@ final class RestoreTree {
     let contents: ImageContents
     let wakeups: UInt64
     private let isNamespaced: Bool
+    /// Whether births are told by events: where stubs count in other PID namespaces than the engine.
+    private let hasEvents: Bool
+    private let pages: SharedPages
+    private let lanes: RemoteLanes
     var namespaces: RestoreNamespaces?
 
     init(_ contents: ImageContents, wakeups: UInt64, newPidNamespace: Bool) throws(EngineError) {
@@ -36,8 +40,23 @@ final class RestoreTree {
         let own = try EngineError.wrap("read the engine's own mappings") { () throws(LinuxError) in
             try Procfs.mappingsWithoutFlags(Int32(Kernel.attempt(.getpid)))
         }
-        area = RestoreStub.Area(start: Self.freeRange(contents.addressSpaces, own))
+        let area = RestoreStub.Area(start: Self.freeRange(contents.addressSpaces, own))
+        self.area = area
+        hasEvents = isNamespaced || contents.namespaces.contains { $0.kind == .pid }
+        pages = try EngineError.wrap("map the pages that stubs share") { () throws(LinuxError) in
+            let pages = try SharedPages(
+                at: area.data, count: Int(RestoreStub.Area.pagesBytes - (area.data - area.start)))
+            try SharedPages.mapCode(
+                at: area.start,
+                [
+                    (0, RemoteInstruction.systemCall), (Int(area.benchCode - area.start), RemoteBench.program),
+                ])
+            return pages
+        }
+        lanes = RemoteLanes(pages, start: area.lanes, code: area.benchCode)
     }
+
+    deinit { SharedPages.unmapCode(at: area.code) }
 
     /// A range that is free everywhere, far from where heaps and stacks grow: the lowest from 1 TiB on.
     static func freeRange(_ spaces: [AddressSpaceRecord], _ own: [Mapping]) -> UInt64 {
@@ -52,6 +71,12 @@ final class RestoreTree {
         }
         return candidate
     }
+
+    private lazy var places: [Int32: Int] = Dictionary(
+        contents.processes.enumerated().map { ($1.pid, $0) }, uniquingKeysWith: { first, _ in first })
+
+    /// A process of the image; `nil` for a passing task.
+    func record(of pid: Int32) -> ProcessRecord? { places[pid].map { contents.processes[$0] } }
 
     /// The TID that the engine sees, of a TID of the image.
     func outer(_ tid: Int32) -> Int32 { (processes[tid] ?? threads[tid])?.outer ?? tid }
@@ -78,6 +103,7 @@ final class RestoreTree {
         self.namespaces = namespaces
         let root = try process(contents.header.root)
         try beforeForks(root)
+        let live = Set(contents.processes.lazy.filter { !$0.isZombie }.map(\.pid))
         for step in plan.steps {
             if let error = FrozenTree.interruption(wakeups) { throw error }
             guard case .fork(_, let child) = step else {
@@ -86,9 +112,7 @@ final class RestoreTree {
             }
             try beforeFork()
             try perform(step)
-            if contents.processes.first(where: { $0.pid == child })?.isZombie == false {
-                try born(try process(child))
-            }
+            if live.contains(child) { try born(try process(child)) }
         }
     }
 
@@ -168,7 +192,7 @@ final class RestoreTree {
     /// Seizes a task that waits in pause(2) and gives it the engine's pages.
     private func takeOver(_ outer: Int32, tid: Int32) throws(EngineError) -> RestoreStub {
         do {
-            try Ptrace.seize(outer, Self.options)
+            try Ptrace.seize(outer, hasEvents ? Self.eventOptions : Self.options)
             try Ptrace.interrupt(outer)
         } catch {
             try? Signals.send(Signals.kill, to: outer)
@@ -179,25 +203,21 @@ final class RestoreTree {
             try Procfs.mappingsWithoutFlags(outer)
         }
         specials = mappings.filter { $0.name == "[vdso]" || $0.name.hasPrefix("[vvar") }
-        let code = mappings.filter { $0.protection.contains(.execute) && $0.name != "[vsyscall]" }
-            .map { RemoteMemory.Range(start: $0.start, count: Int($0.sizeBytes)) }
-        guard let instruction = try RemoteInstruction.findSystemCall(outer, in: code.reversed()) else {
-            throw .derailed(task: tid, "the engine's own code holds no system call instruction")
-        }
-        let remote = try RemoteTask(task: outer, systemCallAddress: instruction)
+        // It has the engine's pages from its birth.
+        let remote = try RemoteTask(task: outer, systemCallAddress: area.code)
         remote.wakeups = wakeups
+        remote.pages = pages
         let stub = RestoreStub(tid: tid, outer: outer, remote: remote, area: area)
-        // PROT_READ|PROT_WRITE; MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED_NOREPLACE
-        try stub.call(
-            .mmap, [area.start, RestoreStub.Area.pagesBytes, 3, 0x10_0022, .max, 0], doing: "map the engine's pages")
-        try remote.write(RemoteInstruction.systemCall, at: area.code)
-        try remote.write(RemoteBench.program, at: area.bench.code)
-        try stub.call(.mprotect, [area.code, 4096, 5], doing: "protect the engine's code page")
-        remote.systemCallAddress = area.code
         // The engine may have been started with SIGTRAP ignored.
         let action = try stub.put(words: [0, 0, 0, 0])
         try stub.call(.rt_sigaction, [UInt64(Signals.trap), action, 0, 8], doing: "let the engine's traps through")
-        remote.bench = bench
+        if trapsAreHarmless {
+            remote.bench = RemoteBench(code: area.benchCode, table: lanes.table(0), capacity: RemoteLanes.capacity)
+            remote.lanes = lanes
+            try EngineError.wrap("let the engine's traps through", task: tid) { () throws(LinuxError) in
+                try Ptrace.setSignalMask(outer, remote.quietMask)
+            }
+        }
         try unregisterRseq(stub)
         return stub
     }
@@ -251,44 +271,44 @@ final class RestoreTree {
         _ parent: RestoreStub, child: Int32, flags: UInt64, exitSignal: Int32
     ) throws(EngineError) -> RestoreStub {
         let isThread = flags & 0x10000 != 0
-        // Then the answer counts in another PID namespace than the engine's.
-        let isAway = isNamespaced || namespaces?.isNested(parent.tid) == true
-        let before = isAway ? try candidates(parent, isThread) : []
         let prepared: (flags: UInt64, pids: [Int32]) =
             isThread ? threadPids(child) : try namespaces?.prepareFork(parent, child) ?? (0, [child])
+        try parent.flush()
         let tid = try parent.put(prepared.pids.flatMap { NetworkLinks.bytes(UInt32(bitPattern: $0)) }, at: 128)
-        let flags = flags | prepared.flags
-        // struct clone_args, version 1: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls,
-        // set_tid, set_tid_size
         let arguments = try parent.put(
-            words: [flags, 0, 0, 0, UInt64(exitSignal), 0, 0, 0, tid, UInt64(prepared.pids.count)])
+            words: cloneArguments(flags | prepared.flags, exitSignal, (tid, prepared.pids.count)))
         let answer = try parent.remote.attempt(.clone3, [arguments, 80])
         if let errno = Kernel.errno(of: answer) {
             throw Self.creation(errno, child, .call("clone3", object: "PID \(child)", errno))
         }
-        var outer = Int32(truncatingIfNeeded: answer)
-        if isAway {
-            // The answer counts in the new namespace; the newcomer is the one that was not there before.
-            let after = try candidates(parent, isThread)
-            guard let found = after.first(where: { !before.contains($0) }) else {
-                throw .derailed(task: child, "the new task cannot be found below its parent")
-            }
-            outer = found
-        }
-        let stub = try adopt(outer, tid: child)
+        let outer = parent.remote.created.last ?? Int32(truncatingIfNeeded: answer)
+        let stub = adopt(outer, tid: child, of: parent)
         if !isThread { try namespaces?.endFork(parent, child) }
-        stub.memory = parent.memory
         return stub
     }
 
-    private func threadPids(_ tid: Int32) -> (flags: UInt64, pids: [Int32]) {
-        let inner = contents.tasks.first { $0.tid == tid }?.innerTids ?? []
-        return (0, Array(inner.reversed()) + [tid])
+    /// struct clone_args, version 1: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+    /// set_tid_size.
+    private func cloneArguments(
+        _ flags: UInt64, _ exitSignal: Int32, _ pids: (address: UInt64, count: Int)
+    ) -> [UInt64] {
+        // CLONE_PTRACE attaches without a stop of the parent.
+        [
+            flags | (hasEvents ? 0 : 0x2000), 0, 0, 0, UInt64(exitSignal), 0, 0, 0, pids.address, UInt64(pids.count),
+        ]
     }
 
-    /// Where stubs make many calls in one stop; nowhere when SIGTRAP means something to a task of the image that the
-    /// engine's traps would disturb.
-    private lazy var bench: RemoteBench? = {
+    /// IDs in the PID namespaces below, of the tasks that are in some.
+    private lazy var innerTids: [Int32: [Int32]] = Dictionary(
+        contents.tasks.lazy.filter { !$0.innerTids.isEmpty }.map { ($0.tid, $0.innerTids) },
+        uniquingKeysWith: { first, _ in first })
+
+    private func threadPids(_ tid: Int32) -> (flags: UInt64, pids: [Int32]) {
+        (0, (innerTids[tid] ?? []).reversed() + [tid])
+    }
+
+    /// Whether no task of the image would notice the engine's traps: none ignores SIGTRAP or has one pending.
+    private lazy var trapsAreHarmless: Bool = {
         let trap = Signals.trap
         let ignores = contents.signalTables.contains { table in
             table.actions.count >= trap && table.actions[Int(trap) - 1].handler == 1
@@ -296,17 +316,19 @@ final class RestoreTree {
         let isPending =
             contents.tasks.contains { $0.pendingSignals.contains { $0.half(at: 0) == UInt32(trap) } }
             || contents.processes.contains { $0.pendingSignals.contains { $0.half(at: 0) == UInt32(trap) } }
-        return ignores || isPending ? nil : area.bench
+        return !ignores && !isPending
     }()
 
     /// Takes in a stub that was born attached.
-    private func adopt(_ outer: Int32, tid: Int32) throws(EngineError) -> RestoreStub {
-        try awaitStop(outer, tid)
-        let remote = try RemoteTask(task: outer, systemCallAddress: area.code)
-        remote.wakeups = wakeups
-        remote.bench = bench
-        return RestoreStub(tid: tid, outer: outer, remote: remote, area: area)
+    private func adopt(_ outer: Int32, tid: Int32, of parent: RestoreStub) -> RestoreStub {
+        let stub = RestoreStub(
+            tid: tid, outer: outer, remote: RemoteTask(newborn: outer, of: parent.remote), area: area)
+        stub.memory = parent.memory
+        return stub
     }
+
+    /// Waits until every stub has made its calls.
+    func settle() throws(EngineError) { try lanes.settle() }
 
     /// Makes a stub clone many threads of its process.
     private func clone(_ tids: [Int32], from parent: RestoreStub, flags: UInt64) throws(EngineError) {
@@ -320,8 +342,7 @@ final class RestoreTree {
                 let pids = threadPids(tid).pids
                 let numbers = try parent.hold(
                     pids.flatMap { pid in (0..<4).map { UInt8(truncatingIfNeeded: pid >> ($0 * 8)) } })
-                // struct clone_args, see fork.
-                let arguments = try parent.hold(words: [flags, 0, 0, 0, 0, 0, 0, 0, numbers, UInt64(pids.count)])
+                let arguments = try parent.hold(words: cloneArguments(flags, 0, (numbers, pids.count)))
                 batch.ask(.clone3, arguments, 80)
             }
             let answers = try parent.remote.run(batch)
@@ -336,19 +357,11 @@ final class RestoreTree {
                 }
                 let outer = index < outers.count ? outers[index] : Int32(truncatingIfNeeded: answer)
                 index += 1
-                let thread = try adopt(outer, tid: tid)
+                let thread = adopt(outer, tid: tid, of: parent)
                 thread.process = parent.process
-                thread.memory = parent.memory
                 threads[tid] = thread
             }
             if let failure { throw failure }
-        }
-    }
-
-    private func candidates(_ parent: RestoreStub, _ threads: Bool) throws(EngineError) -> [Int32] {
-        try EngineError.wrap("list the tasks below", task: parent.tid) { () throws(LinuxError) in
-            threads
-                ? try Procfs.tasks(of: parent.outer) : try Procfs.children(of: parent.outer, in: parent.outer)
         }
     }
 
@@ -358,18 +371,19 @@ final class RestoreTree {
     }
 
     /// Creates the other tasks of a process.
-    func createThreads(of pid: Int32) throws(EngineError) {
+    ///
+    /// - Parameter tasks: All of its tasks.
+    func createThreads(of pid: Int32, _ tasks: [TaskRecord]) throws(EngineError) {
+        if tasks.count < 2 { return }
         // VM, SIGHAND, THREAD, SYSVSEM
         let flags: UInt64 = 0x100 | 0x800 | 0x10000 | 0x40000
         var owners = [(table: UInt32(0), system: UInt32(0), stub: try process(pid))]
-        let plain = contents.tasks.filter {
-            $0.process == pid && $0.tid != pid && $0.fileTable == 0 && $0.fileSystem == 0
-        }
-        if plain.count > 1, bench != nil {
+        let plain = tasks.filter { $0.tid != pid && $0.fileTable == 0 && $0.fileSystem == 0 }
+        if plain.count > 1, trapsAreHarmless {
             // CLONE_FILES, CLONE_FS
             try clone(plain.map(\.tid), from: owners[0].stub, flags: flags | 0x600)
         }
-        for task in contents.tasks where task.process == pid && task.tid != pid && threads[task.tid] == nil {
+        for task in tasks where task.tid != pid && threads[task.tid] == nil {
             // Tables are shared with whoever clones. CLONE_FILES, CLONE_FS
             var parent = owners[0]
             if let same = owners.first(where: { $0.table == task.fileTable && $0.system == task.fileSystem }) {
