@@ -30,7 +30,8 @@ final class RestoreFiles {
     let contents: ImageContents
     var inodeRecords: [UInt32: InodeRecord] = [:]
     private var pipeEnds: [UInt32: (read: Int32, write: Int32)] = [:]
-    private var usedEnds: Set<Int32> = []
+    /// The first open file on each end of a pipe, and on a pipe that has a name.
+    private var firstEnds: [UInt32: (read: OpenFileRecord?, write: OpenFileRecord?, fifo: OpenFileRecord?)] = [:]
     let sockets: RestoreSockets
     let terminals: RestoreTerminals
     let systemV: RestoreSystemV
@@ -97,6 +98,12 @@ final class RestoreFiles {
         return settled
     }
 
+    /// Moves a descriptor to where it stays until the workload has it.
+    private func keep(_ fd: Int32, for file: OpenFileRecord) throws(LinuxError) -> Int32 {
+        if let settled = try settle(fd, file) { return settled }
+        return try lift(fd, describe(file))
+    }
+
     /// Opens everything.
     func open() throws(EngineError) {
         try openChannel()
@@ -106,6 +113,7 @@ final class RestoreFiles {
             inodes[inode] = try lift(fd, "System V segment")
         }
         for space in contents.addressSpaces { try openMapped(space) }
+        findPipeEnds()
         for pipe in contents.pipes { try create(pipe) }
         try sockets.open { (fd, object) throws(LinuxError) in try lift(fd, object) }
         for inode in contents.inodes where inode.kind == .packetRing {
@@ -118,11 +126,9 @@ final class RestoreFiles {
                 if let fd = sockets.descriptors[file.socket] { openFiles[file.number] = fd }
                 continue
             }
-            if file.isLate || file.kind == .external { continue }
+            if file.isLate || file.kind == .external || openFiles[file.number] != nil { continue }
             let fd = try EngineError.wrap("open \(describe(file))") { () throws(LinuxError) in
-                let fd = try open(file)
-                if let settled = try settle(fd, file) { return settled }
-                return try lift(fd, describe(file))
+                try keep(try open(file), for: file)
             }
             openFiles[file.number] = fd
         }
@@ -133,8 +139,9 @@ final class RestoreFiles {
         for process in contents.processes { terminals.consoles[process.consoleFile] = openFiles[process.consoleFile] }
         notes += terminals.notes
         // Only now: a pipe that has lost one side must not lose it before its content is in it.
-        for (_, ends) in pipeEnds {
-            for fd in [ends.read, ends.write] { Files.close(fd) }
+        for (number, ends) in pipeEnds {
+            if firstEnds[number]?.read == nil { Files.close(ends.read) }
+            if firstEnds[number]?.write == nil { Files.close(ends.write) }
         }
         for fd in temporary { Files.close(fd) }
         temporary = []
@@ -248,18 +255,41 @@ final class RestoreFiles {
 
     // MARK: Pipes
 
+    private func findPipeEnds() {
+        for file in contents.openFiles where file.pipe != 0 {
+            var ends = firstEnds[file.pipe] ?? (nil, nil, nil)
+            switch (file.kind, file.flags & 0o3) {
+            case (.fifo, _): ends.fifo = ends.fifo ?? file
+            case (.pipe, 0): ends.read = ends.read ?? file
+            case (.pipe, 1): ends.write = ends.write ?? file
+            default: continue
+            }
+            firstEnds[file.pipe] = ends
+        }
+    }
+
     private func create(_ pipe: PipeRecord) throws(EngineError) {
         try EngineError.wrap("create pipe \(pipe.number)") { () throws(LinuxError) in
-            let named = contents.openFiles.first { $0.pipe == pipe.number && $0.kind == .fifo }
-            if let named, let inode = inodeRecords[named.inode] {
+            let first = firstEnds[pipe.number]
+            if let named = first?.fifo, let inode = inodeRecords[named.inode] {
                 // Open for both, so that no open below waits for the other side, and the content has a place to stay.
                 let fd = try Files.openPlain(place(of: inode), rawFlags: 0o4002)
                 temporary.append(fd)
                 try fill(pipe, through: fd)
             } else {
-                let ends = try Files.pipe()
-                pipeEnds[pipe.number] = ends
+                var ends = try Files.pipe()
                 try fill(pipe, through: ends.write)
+                if let file = first?.read {
+                    try setFlags(file, ends.read)
+                    ends.read = try keep(ends.read, for: file)
+                    openFiles[file.number] = ends.read
+                }
+                if let file = first?.write {
+                    try setFlags(file, ends.write)
+                    ends.write = try keep(ends.write, for: file)
+                    openFiles[file.number] = ends.write
+                }
+                pipeEnds[pipe.number] = ends
             }
         }
     }
@@ -386,11 +416,7 @@ final class RestoreFiles {
         guard let ends = pipeEnds[file.pipe] else { throw .call("pipe2", object: describe(file), .badDescriptor) }
         let mode = file.flags & 0o3
         let end = mode == 0 ? ends.read : ends.write
-        // The first ones are the pipe's own ends. F_DUPFD_CLOEXEC
-        if mode < 2, usedEnds.insert(end).inserted {
-            return Int32(try RestoreCalls.control(end, 1030, 0, describe(file)))
-        }
-        // A further open file on the same end, as /proc/self/fd gives it.
+        // The first ones are the pipe's own ends; this is a further one, as /proc/self/fd gives it.
         return try RestoreCalls.open("/proc/self/fd/\(end)", rawFlags: UInt64(mode))
     }
 
