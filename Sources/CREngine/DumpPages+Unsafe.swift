@@ -54,8 +54,9 @@ final class DumpPages {
             case .anonymous, .privateFile, .vdso: break
             case .sharedFile, .vvar: continue
             }
-            // process_vm_readv respects the protection; /proc/PID/mem reads what the task itself may not.
-            let direct = vma.protection & 1 != 0
+            // process_vm_readv respects the protection; /proc/PID/mem reads what the task itself may not. The former also
+            // pins pages, for which the kernel gives a task a copy of its own of each that it shares with others.
+            let direct = vma.protection & 1 != 0 && !early
             var address = vma.start
             while address < vma.end {
                 do throws(EngineError) { try checkInterruption() } catch { throw .engine(error) }

@@ -23,12 +23,14 @@ def reap():
 def until(condition, seconds):
     """Asks again every few milliseconds; the answer, or the last false one at the deadline."""
     deadline = time.monotonic() + seconds
+    pause = 0.002
     while True:
         reap()
         answer = condition()
         if answer or time.monotonic() > deadline:
             return answer
-        signal.sigtimedwait({signal.SIGCHLD}, 0.003)
+        signal.sigtimedwait({signal.SIGCHLD}, max(0, min(pause, deadline - time.monotonic())))
+        pause = min(0.02, pause * 1.5)
 
 
 def text(path):
