@@ -10,7 +10,8 @@ from processes import Child, ends, kill, reap, stat, text, tree, until
 
 # Beside applications: scripts, and whose threads, tables or mappings change as they go.
 MOVING = (
-    "bash", "python", "redis", "tcp-stream", "object-shared-tables", "object-sleep-remaining", "object-stack-growth", "object-sysv-memory",
+    "bash", "python", "redis", "tcp-stream", "object-mount-namespace", "object-shared-pages", "object-shared-tables",
+    "object-sleep-remaining", "object-stack-growth", "object-sysv-memory",
 )
 
 
