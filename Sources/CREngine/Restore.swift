@@ -205,13 +205,13 @@ final class RestoreSession {
         var owners: [RestoreProcess] = []
         for record in live {
             guard let stub = tree.processes[record.pid] else { continue }
-            owners.append(RestoreProcess(stub: stub, record: record, contents: contents))
+            owners.append(RestoreProcess(stub: stub, record: record, records: tree.records))
             for task in tasks[record.pid] ?? [] where (task.fileTable | task.fileSystem) != 0 {
                 guard let thread = tree.threads[task.tid] else { continue }
                 var own = record
                 if task.fileTable != 0 { own.fileTable = task.fileTable }
                 if task.fileSystem != 0 { own.fileSystem = task.fileSystem }
-                owners.append(RestoreProcess(stub: thread, record: own, contents: contents))
+                owners.append(RestoreProcess(stub: thread, record: own, records: tree.records))
             }
         }
         try files.openTaskFiles(tree) { (file) throws(EngineError) in
@@ -231,7 +231,7 @@ final class RestoreSession {
         for owner in owners where entered.insert(owner.record.fileSystem).inserted { try owner.enterFolders(files) }
         var filled: Set<UInt32> = []
         for owner in owners where filled.insert(owner.record.fileTable).inserted {
-            let table = contents.fileTables.first { $0.number == owner.record.fileTable }
+            let table = tree.records.fileTables[owner.record.fileTable]
             try files.deliver(table?.entries.map(\.openFile) ?? [], to: owner.stub)
             try owner.fillTable(files)
         }
@@ -287,7 +287,7 @@ final class RestoreSession {
         _ contents: ImageContents, _ own: StubRights,
         _ layouts: (source: XstateTranslation.Layout, destination: XstateTranslation.Layout)
     ) throws(EngineError) {
-        var process = RestoreProcess(stub: stub, record: record, contents: contents)
+        var process = RestoreProcess(stub: stub, record: record, records: tree.records)
         var tasks: [RestoreTask] = []
         for task in records {
             guard let taskStub = tree.processes[task.tid] ?? tree.threads[task.tid] else { continue }
@@ -311,7 +311,7 @@ final class RestoreSession {
             try tasks[index].dropRights(from: own) { id, isGroup in tree.inside(id, record.pid, isGroup: isGroup) }
             if tasks[index].stub !== stub { try tasks[index].stub.launch() }
         }
-        if let space = contents.addressSpaces.first(where: { $0.number == record.addressSpace }) {
+        if let space = tree.records.addressSpaces[record.addressSpace] {
             try setDumpable(stub, space)
         }
         notes += try RestoreProcessState(stub: stub, state: record.state).deny()
@@ -340,7 +340,7 @@ final class RestoreSession {
             if let task = sleeps[thread.tid] { try RestoreSleep(stub: thread, record: task).begin() }
             try thread.remote.park()
         }
-        try RestoreProcess(stub: stub, record: record, contents: ImageContents()).startTimers()
+        try RestoreProcess(stub: stub, record: record, records: tree.records).startTimers()
         if record.leaderHasEnded { try tree.endLeader(stub, status: record.exitStatus) }
         // The code page goes with the call that it makes: the task is stopped before it would return there.
         let keepsVdso = keepsParkedVdso.contains(record.addressSpace)

@@ -5,18 +5,18 @@ internal import LinuxKit
 struct RestoreProcess {
     let stub: RestoreStub
     let record: ProcessRecord
-    let contents: ImageContents
+    let records: RestoreRecords
     private(set) var notes: [String] = []
 
-    init(stub: RestoreStub, record: ProcessRecord, contents: ImageContents) {
+    init(stub: RestoreStub, record: ProcessRecord, records: RestoreRecords) {
         self.stub = stub
         self.record = record
-        self.contents = contents
+        self.records = records
     }
 
     /// Working directory, root and umask.
     func enterFolders(_ files: RestoreFiles) throws(EngineError) {
-        guard let system = contents.fileSystems.first(where: { $0.number == record.fileSystem }) else { return }
+        guard let system = records.fileSystems[record.fileSystem] else { return }
         try files.deliver([system.rootFile, system.workingDirectoryFile], to: stub)
         func path(_ text: String) throws(EngineError) -> UInt64 { try stub.hold(Array(text.utf8) + [0]) }
         if let fd = files.openFiles[system.rootFile] {
@@ -39,7 +39,7 @@ struct RestoreProcess {
 
     /// Enters a working directory that is about to go away.
     func enterPassing(_ file: UInt32, _ files: RestoreFiles) throws(EngineError) {
-        guard let system = contents.fileSystems.first(where: { $0.number == record.fileSystem }),
+        guard let system = records.fileSystems[record.fileSystem],
             system.workingDirectoryFile == file, let fd = files.openFiles[file]
         else { return }
         try files.deliver([file], to: stub)
@@ -49,13 +49,13 @@ struct RestoreProcess {
 
     /// Whether its table has an open file.
     func has(_ openFile: UInt32) -> Bool {
-        let table = contents.fileTables.first { $0.number == record.fileTable }
+        let table = records.fileTables[record.fileTable]
         return table?.entries.contains { $0.openFile == openFile } ?? false
     }
 
     /// Puts every open file at its numbers and closes everything else.
     func fillTable(_ files: RestoreFiles) throws(EngineError) {
-        guard let table = contents.fileTables.first(where: { $0.number == record.fileTable }) else { return }
+        guard let table = records.fileTables[record.fileTable] else { return }
         let entries = table.entries.sorted { $0.fd < $1.fd }.filter { files.openFiles[$0.openFile] != nil }
         for entry in entries {
             guard let source = files.openFiles[entry.openFile] else { continue }
@@ -89,7 +89,7 @@ struct RestoreProcess {
     ///
     /// - Parameter inherited: Signals that do not have their default action in the stub.
     func setActions(inherited: UInt64) throws(EngineError) {
-        guard let table = contents.signalTables.first(where: { $0.number == record.signalTable }) else { return }
+        guard let table = records.signalTables[record.signalTable] else { return }
         // The default action of SIGCHLD is to ignore it: setting it throws away the ones that stubs have left behind.
         let flush = try stub.hold(words: [0, 0, 0, 0])
         try stub.later(.rt_sigaction, [UInt64(Signals.child), flush, 0, 8], doing: "flush SIGCHLD")

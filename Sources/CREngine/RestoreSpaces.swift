@@ -12,7 +12,6 @@ final class RestoreSpaces {
     private let inheritance: Inheritance
     private var inherited: [UInt32: RangeList] = [:]
     private var filledLists: [UInt32: RangeList] = [:]
-    private let records: [UInt32: Int]
     private var built: [UInt32: RestoreStub] = [:]
 
     /// - Precondition: The root is there.
@@ -21,8 +20,6 @@ final class RestoreSpaces {
         self.tree = tree
         self.files = files
         inheritance = Inheritance(contents, plan)
-        records = Dictionary(
-            contents.addressSpaces.enumerated().map { ($1.number, $0) }, uniquingKeysWith: { first, _ in first })
         let vdso = RestoreVdso(contents, specials: tree.specials)
         self.vdso = vdso
         pages = RestorePages(contents, tree: tree, files: files, vdso: vdso)
@@ -37,7 +34,7 @@ final class RestoreSpaces {
     /// Builds the memory of a process that was just forked.
     func build(_ stub: RestoreStub) throws(EngineError) {
         guard let record = tree.record(of: stub.tid),
-            let space = records[record.addressSpace].map({ contents.addressSpaces[$0] })
+            let space = tree.records.addressSpaces[record.addressSpace]
         else { throw .image("process \(stub.tid)", why: "its address space is missing") }
         if built[space.number] != nil { return }
         built[space.number] = stub

@@ -25,6 +25,7 @@ final class RestoreTree {
     /// Sessions take their terminals from here.
     var terminals: RestoreTerminals?
     let contents: ImageContents
+    private(set) lazy var records = RestoreRecords(contents)
     let wakeups: UInt64
     private let isNamespaced: Bool
     /// Whether births are told by events: where stubs count in other PID namespaces than the engine.

@@ -8,7 +8,10 @@ private func tryReading(_ bytes: [UInt8]) {
         var reader = try ImageReader(MemorySource(bytes))
         let contents = try reader.metadata()
         for record in contents.records { _ = record.described() }
+        var walker = reader
         while try reader.nextPages() != nil { _ = reader.withPageBytes { $0.count } }
+        // What can be read can be walked over.
+        while try walker.nextBlock() != nil {}
     } catch {
         _ = error.description
     }
