@@ -16,6 +16,9 @@ PACKAGES := libzydis-dev libsqlite3-dev gcc make apt dpkg xz-utils zstd lz4 gzip
 # Compilers for two of the applications; each says so where its own was missing.
 APPLICATION_PACKAGES := golang-go default-jre-headless
 
+# One test runs shards on a Slurm of its own, two nodes on this machine.
+TEST_PACKAGES := slurmctld slurmd slurm-client munge
+
 .PHONY: help man setup build workloads images run kernels applications test bench soak fuzz check format clean
 
 help:
@@ -63,6 +66,7 @@ applications: PACKAGES += $(APPLICATION_PACKAGES)
 applications: build workloads
 	@$(BUILD)/crlab run Scenarios/applications.yaml --accelerator tcg
 
+test: PACKAGES += $(TEST_PACKAGES)
 test: build workloads
 	@Tests/run
 

@@ -93,6 +93,7 @@ let package = Package(
 
         // Tests: pure
         tests("ArchitectureTests", []),
+        tests("CITests", [yams]),
         tests("CREngineTests", ["CRModel", "CRImage", "CREngine", "LinuxKit"]),
         tests("CRImageTests", ["CRModel", "CRImage"]),
         tests("CRModelTests", ["CRModel"]),
@@ -106,7 +107,7 @@ let package = Package(
             exclude: ["Golden", "browser-check", "browser_check.py", "validate.py"]),
         tests("LabRunnerTests", ["CRModel", "LabRunner", "LabVM"]),
         tests("LabScenarioTests", ["CRModel", "LabScenario"], exclude: ["Golden"]),
-        tests("LabStoreTests", ["CRModel", "LabStore", grdb]),
+        tests("LabStoreTests", ["CRModel", "LabScenario", "LabStore", grdb]),
         tests("LabVMTests", ["CRModel", "GuestWire", "LabVM"]),
         tests("LinuxKitTests", ["CRModel", "LinuxKit"]),
 

@@ -34,10 +34,15 @@ public struct RunSummary: Codable, Hashable, Sendable {
     /// Guests booted, including replacements of tainted ones.
     public var boots: Int
     public var counts: RunCounts
+    /// Which part of its plan the run is; `nil` for all of it.
+    public var shard: Shard?
+    /// Identifiers of the runs that it was merged from, sorted by shard; `nil` for a run that was made as one.
+    public var mergedFrom: [String]?
 
     public init(
         id: String, scenario: String, title: String, startedAt: String, durationSeconds: Double, crlabVersion: String,
-        accelerator: String, qemuVersion: String, boots: Int, counts: RunCounts
+        accelerator: String, qemuVersion: String, boots: Int, counts: RunCounts, shard: Shard? = nil,
+        mergedFrom: [String]? = nil
     ) {
         self.id = id
         self.scenario = scenario
@@ -49,7 +54,35 @@ public struct RunSummary: Codable, Hashable, Sendable {
         self.qemuVersion = qemuVersion
         self.boots = boots
         self.counts = counts
+        self.shard = shard
+        self.mergedFrom = mergedFrom
     }
+}
+
+/// One of several parts into which a plan is cut.
+public struct Shard: Codable, Hashable, Sendable, CustomStringConvertible {
+    /// From 1 to ``count``.
+    public let index: Int
+    public let count: Int
+
+    /// More parts than this are a slip.
+    public static let maximumCount = 10_000
+
+    /// `nil` unless the index is from 1 to the count, and that is at most ``maximumCount``.
+    public init?(index: Int, of count: Int) {
+        guard 1 <= index, index <= count, count <= Self.maximumCount else { return nil }
+        self.index = index
+        self.count = count
+    }
+
+    /// Reads `2/4`; `nil` when it is written otherwise or there is no such part.
+    public init?(_ text: String) {
+        let sides = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard sides.count == 2, let index = Int(sides[0]), let count = Int(sides[1]) else { return nil }
+        self.init(index: index, of: count)
+    }
+
+    public var description: String { "\(index)/\(count)" }
 }
 
 /// How many cells ended how.
@@ -190,19 +223,20 @@ public struct CellResult: Codable, Hashable, Sendable {
 
 extension CellResult {
     private enum CodingKeys: String, CodingKey {
-        case id, runtime, workload, source, destination, spec, control
+        case id, runtime, workload, source, via, destination, spec, control
         case outcome, stage, health, finding, expectation, expected, attempts, milliseconds, imageBytes, consoleTail
         case reproduce, label
     }
 
-    /// Members that may be `nil` are written as `null`, so that every cell has the same shape; only `label` is left
-    /// out.
+    /// Members that may be `nil` are written as `null`, so that every cell has the same shape; only `label` and, but
+    /// for chains, `via` are left out.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(cell.id, forKey: .id)
         try container.encode(cell.runtime, forKey: .runtime)
         try container.encode(cell.workload, forKey: .workload)
         try container.encode(cell.source, forKey: .source)
+        if !cell.via.isEmpty { try container.encode(cell.via, forKey: .via) }
         try container.encode(cell.destination, forKey: .destination)
         try container.encode(cell.spec, forKey: .spec)
         try container.encode(cell.isControl, forKey: .control)
@@ -227,6 +261,7 @@ extension CellResult {
                 runtime: try container.decode(RuntimeName.self, forKey: .runtime),
                 workload: try container.decode(WorkloadName.self, forKey: .workload),
                 source: try container.decode(HostName.self, forKey: .source),
+                via: try container.decodeIfPresent([HostName].self, forKey: .via) ?? [],
                 destination: try container.decode(HostName.self, forKey: .destination),
                 spec: try container.decode(SpecName.self, forKey: .spec)),
             outcome: try container.decodeIfPresent(Outcome.self, forKey: .outcome),

@@ -15,8 +15,8 @@ public struct Crlab: AsyncParsableCommand {
             """,
         version: CrlabVersion.current,
         subcommands: [
-            RunCommand.self, PlanCommand.self, ProbeCommand.self, ImagesCommand.self, HostsCommand.self,
-            FingerprintCommand.self,
+            RunCommand.self, MergeCommand.self, PlanCommand.self, ProbeCommand.self, ImagesCommand.self,
+            HostsCommand.self, FingerprintCommand.self,
             ShowCommand.self, ExplainCommand.self, ReproCommand.self, ShellCommand.self, ReportCommand.self,
         ])
 

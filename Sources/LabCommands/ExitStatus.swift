@@ -19,7 +19,7 @@ enum ExitStatus {
         case RunnerError.deadline: deadline
         case RunnerError.interrupted, is CancellationError: interrupted
         case RunnerError.unknown, RunnerError.notResumable, RunnerError.scenarioUnreadable: usage
-        case StoreError.alreadyThere, StoreError.notThere: usage
+        case StoreError.alreadyThere, StoreError.notThere, StoreError.merge: usage
         default: labFailed
         }
     }

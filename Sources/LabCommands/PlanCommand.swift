@@ -17,13 +17,15 @@ struct PlanCommand: AsyncParsableCommand, Sendable {
     @Flag(help: "List every cell with what is expected of it.")
     var cells = false
 
+    @OptionGroup var cut: ShardOptions
     @OptionGroup var guests: GuestOptions
     @OptionGroup var format: FormatOption
 
     func run() async throws {
         try await ExitStatus.guarding {
             let control = RunControl(installation: try .find())
-            let plan = try control.plan(try control.scenario(at: FilePath(scenario)), only: only)
+            let whole = try control.plan(try control.scenario(at: FilePath(scenario)), only: only)
+            let plan = try cut.part(of: whole, control)?.plan ?? whole
             let estimate = plan.estimate(costs: control.measuredCosts(), guestsAtOnce: guests.guestsAtOnce)
             switch format.format {
             case .json: Terminal.answer(try JSONCoder.text(of: plan.document(estimate), pretty: true))

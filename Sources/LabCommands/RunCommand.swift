@@ -26,6 +26,7 @@ struct RunCommand: AsyncParsableCommand, Sendable {
     @Flag(help: "Keep the images of all dumps in the run's folder.")
     var keepImages = false
 
+    @OptionGroup var cut: ShardOptions
     @OptionGroup var guests: GuestOptions
     @OptionGroup var format: FormatOption
 
@@ -34,6 +35,9 @@ struct RunCommand: AsyncParsableCommand, Sendable {
             throw ValidationError("name a scenario file, such as Scenarios/quickstart.yaml")
         }
         if resume && !only.isEmpty { throw ValidationError("--only belongs to a new run; a resumed one keeps its own") }
+        if resume && cut.shard != nil {
+            throw ValidationError("--shard belongs to a new run; a resumed one keeps its own")
+        }
         if resume && reportDir != nil {
             throw ValidationError("--report-dir belongs to a new run; a resumed one keeps its own")
         }
@@ -47,7 +51,7 @@ struct RunCommand: AsyncParsableCommand, Sendable {
                     try await job.resume(subject)
                 } else {
                     try await job.start(
-                        FilePath(subject ?? ""), only: only, folder: reportDir.map { FilePath($0) })
+                        FilePath(subject ?? ""), only: only, folder: reportDir.map { FilePath($0) }, cut: cut)
                 }
             try RunAnswer.give(results, folder: folder, format: format.format)
         }

@@ -13,15 +13,18 @@ struct RunJob: Sendable {
     let guests: GuestOptions
     let progress = ProgressPrinter()
 
-    func start(_ file: FilePath, only: [String], folder: FilePath?) async throws -> (Results, FilePath) {
+    func start(
+        _ file: FilePath, only: [String], folder: FilePath?, cut: ShardOptions
+    ) async throws -> (Results, FilePath) {
         let control = RunControl(installation: try .find())
         // The scenario is checked before anything is fetched or booted.
         let plan = try control.plan(try control.scenario(at: file), only: only)
+        let part = try cut.part(of: plan, control)
         let session = try await openSession()
         let (store, place) = try control.create(
             plan, file: file, only: only, folder: folder, accelerator: session.lab.accelerator.rawValue,
-            qemuVersion: session.lab.qemuVersion)
-        return try await execute(plan, store: store, folder: place, control: control, session: session)
+            qemuVersion: session.lab.qemuVersion, part: part)
+        return try await execute(part?.plan ?? plan, store: store, folder: place, control: control, session: session)
     }
 
     /// Repeats one cell of an earlier run with the scenario as that run had it.

@@ -49,9 +49,9 @@ extension RunOverview {
     /// From where to where: `a and b → c` where every source met every destination, else the pairs.
     func pairs(of cluster: Cluster) -> String {
         let members = cluster.cells.map { results.cells[$0].cell }
-        let sources = Set(members.map(\.source.rawValue)).sorted()
+        let sources = Set(members.map(\.way.rawValue)).sorted()
         let destinations = Set(members.map(\.destination.rawValue)).sorted()
-        let pairs = Set(members.map { "\($0.source) → \($0.destination)" }).sorted()
+        let pairs = Set(members.map(\.route)).sorted()
         guard pairs.count == sources.count * destinations.count else { return Words.list(pairs) }
         func side(_ names: [String]) -> String {
             names.count > 2 && names.count == results.hosts.count ? "every host" : Words.list(names)

@@ -18,6 +18,7 @@ struct RunOverview {
         let runtime: RuntimeName
         let workload: WorkloadName
         let spec: SpecName
+        /// Of a chain its whole way (`a:b`), so that it has a row of its own.
         let sources: [HostName]
         let destinations: [HostName]
         let counts: RunCounts
@@ -78,10 +79,7 @@ struct RunOverview {
     /// Hosts in the order of their names.
     var hostNames: [HostName] {
         var names = Set(results.hosts.keys)
-        for matrix in matrices {
-            names.formUnion(matrix.sources)
-            names.formUnion(matrix.destinations)
-        }
+        for cell in results.cells.map(\.cell) { names.formUnion([cell.source, cell.destination] + cell.via) }
         return names.sorted()
     }
 
@@ -101,8 +99,9 @@ struct RunOverview {
     /// Whether a cell could not be tried because one of its hosts could not be had.
     func isUnavailable(_ result: CellResult) -> Bool {
         result.outcome == nil
-            && (results.hosts[result.cell.source]?.unavailable != nil
-                || results.hosts[result.cell.destination]?.unavailable != nil)
+            && ([result.cell.source, result.cell.destination] + result.cell.via).contains {
+                results.hosts[$0]?.unavailable != nil
+            }
     }
 
     private static func matrices(_ cells: [CellResult]) -> [Matrix] {
@@ -115,11 +114,11 @@ struct RunOverview {
         return places.sorted { $0.key < $1.key }.map { key, indices in
             Matrix(
                 runtime: key.runtime, workload: key.workload, spec: key.spec,
-                sources: Set(indices.map { cells[$0].cell.source }).sorted(),
+                sources: Set(indices.map { cells[$0].cell.way }).sorted(),
                 destinations: Set(indices.map { cells[$0].cell.destination }).sorted(),
                 counts: RunCounts(indices.map { cells[$0] }),
                 places: Dictionary(
-                    indices.map { (Pair(source: cells[$0].cell.source, destination: cells[$0].cell.destination), $0) },
+                    indices.map { (Pair(source: cells[$0].cell.way, destination: cells[$0].cell.destination), $0) },
                     uniquingKeysWith: { first, _ in first }))
         }
     }

@@ -50,7 +50,7 @@ actor CellJudge {
             return
         }
         let alone = judge(attempt.evidence, control: nil)
-        let control = Self.control(of: cell)
+        let control = cell.control
         if alone.outcome == .restored || alone.outcome == nil || !planned.contains(control) {
             try await record(attempt, alone, attempts: attempts)
         } else if let known = controls[control] {
@@ -69,12 +69,6 @@ actor CellJudge {
     func flush() async throws {
         for waiting in waiting.values.joined() { try await settle(waiting, control: nil) }
         waiting = [:]
-    }
-
-    static func control(of cell: Cell) -> Cell {
-        var control = cell
-        control.destination = cell.source
-        return control
     }
 
     private func settle(_ waiting: Waiting, control: Judgement?) async throws {

@@ -41,13 +41,14 @@ public struct RunControl: Sendable {
 
     /// Starts a run: its folder, its store, and `Reports/latest`.
     ///
-    /// - Parameter folder: The run's own folder; `nil` for `Reports/<run id>`.
+    /// - Parameters:
+    ///   - folder: The run's own folder; `nil` for `Reports/<run id>`.
+    ///   - part: Which part of the plan the run is to do, and what that is; `nil` for all of it.
     public func create(
-        _ plan: Plan, file: FilePath, only: [String], folder: FilePath?, accelerator: String, qemuVersion: String
+        _ plan: Plan, file: FilePath, only: [String], folder: FilePath?, accelerator: String, qemuVersion: String,
+        part: (shard: Shard, plan: Plan)? = nil
     ) throws -> (store: RunStore, folder: FilePath) {
-        let id = RunIdentifier.make(
-            scenario: plan.scenario.name, secondsSince1970: Int64(Date.now.timeIntervalSince1970),
-            random: UInt16.random(in: 0...UInt16.max))
+        let id = Self.newIdentifier(scenario: plan.scenario.name)
         let place = folder.map(Self.absolute) ?? installation.reports.appending(id)
         let store = try RunStore.create(
             at: place.string,
@@ -55,13 +56,38 @@ public struct RunControl: Sendable {
                 id: id, scenarioName: plan.scenario.name, title: plan.scenario.title,
                 scenarioText: plan.scenario.text, scenarioFile: Self.absolute(file).string, only: only,
                 workloads: plan.scenario.workloads, startedAt: Date.now.ISO8601Format(),
-                crlabVersion: CrlabVersion.current, accelerator: accelerator, qemuVersion: qemuVersion),
-            plan: RunPlan(
-                hosts: plan.hosts,
-                cells: plan.cells.map { RunPlan.PlannedCell(cell: $0.cell, expectation: $0.expectation) }))
+                crlabVersion: CrlabVersion.current, accelerator: accelerator, qemuVersion: qemuVersion,
+                names: plan.scenario.names, shard: part?.shard,
+                wholePlanHash: try part.map { _ in try Self.stored(plan).hash() }),
+            plan: Self.stored(part?.plan ?? plan))
         try makeWorkFolders(in: place)
         if folder == nil { pointLatest(at: id) }
         return (store, place)
+    }
+
+    private static func stored(_ plan: Plan) -> RunPlan {
+        RunPlan(
+            hosts: plan.hosts,
+            cells: plan.cells.map { RunPlan.PlannedCell(cell: $0.cell, expectation: $0.expectation) })
+    }
+
+    private static func newIdentifier(scenario: String) -> String {
+        RunIdentifier.make(
+            scenario: scenario, secondsSince1970: Int64(Date.now.timeIntervalSince1970),
+            random: UInt16.random(in: 0...UInt16.max))
+    }
+
+    /// Makes one run of the runs of all shards.
+    ///
+    /// - Parameter folder: The new run's own folder; `nil` for `Reports/<run id>`.
+    public func merge(_ names: [String], folder: FilePath?) async throws -> FilePath {
+        let merge = try RunMerge(
+            folders: try names.map { name throws(RunnerError) in try self.folder(ofRun: name).string })
+        let id = Self.newIdentifier(scenario: merge.scenarioName)
+        let place = folder.map(Self.absolute) ?? installation.reports.appending(id)
+        try await merge.write(to: place.string, id: id, runName: folder == nil ? id : place.string)
+        if folder == nil { pointLatest(at: id) }
+        return place
     }
 
     /// Opens a run that was not finished, with the plan it was started with.
@@ -70,9 +96,10 @@ public struct RunControl: Sendable {
     public func reopen(_ name: String?) throws -> (store: RunStore, plan: Plan, folder: FilePath) {
         let place = try folder(ofRun: name)
         let store = try RunStore.open(at: place.string)
-        let plan = try plan(of: store.run, only: store.run.only)
-        let cells = plan.cells.map { RunPlan.PlannedCell(cell: $0.cell, expectation: $0.expectation) }
-        guard try RunPlan(hosts: plan.hosts, cells: cells).hash() == store.plan.hash() else {
+        var plan = try plan(of: store.run, only: store.run.only)
+        // Which part a shard is was worked out when it started, with the costs of then.
+        if store.run.shard != nil { plan = plan.keeping(Set(store.plan.cells.map(\.cell))) }
+        guard try Self.stored(plan).hash() == store.plan.hash() else {
             throw RunnerError.notResumable(run: store.run.id, why: "this crlab plans its scenario differently")
         }
         try makeWorkFolders(in: place)
@@ -89,17 +116,34 @@ public struct RunControl: Sendable {
 
     /// The plan as it was on the day of the run: with its workloads and the expectations that counted then.
     private func plan(of run: RunDescription, only: [String]) throws -> Plan {
-        // Whatever sets its text names, together they were these.
-        let sets = Dictionary(uniqueKeysWithValues: Catalogue.setNames.map { ($0, run.workloads) })
-        let scenario = try Scenario.parse(
-            run.scenarioText, file: run.scenarioFile,
-            catalogue: Catalogue(workloads: run.workloads, sets: sets))
+        let catalogue: Catalogue
+        if let names = run.names {
+            catalogue = Catalogue(names: names)
+        } else {
+            // A run of before names were kept: whatever sets its text names, together they were these.
+            let sets = Dictionary(uniqueKeysWithValues: Catalogue.setNames.map { ($0, run.workloads) })
+            catalogue = Catalogue(workloads: run.workloads, sets: sets)
+        }
+        let scenario = try Scenario.parse(run.scenarioText, file: run.scenarioFile, catalogue: catalogue)
         let day = CalendarDate(String(run.startedAt.prefix(10)))
         return try Plan(
             scenario, today: day ?? Self.today, only: only.map { text throws in try CellSelection(parsing: text) })
     }
 
     private static var today: CalendarDate { CalendarDate(secondsSince1970: Int64(Date.now.timeIntervalSince1970)) }
+
+    /// What cells cost by the results of a run.
+    ///
+    /// - Parameter name: A run identifier or folder, or a file `results.json`.
+    public func costs(measuredIn name: String) throws -> Costs {
+        let file = name.hasSuffix(".json") ? FilePath(name) : try folder(ofRun: name).appending("results.json")
+        do {
+            let text = try String(contentsOfFile: file.string, encoding: .utf8)
+            return Costs(measuredIn: try JSONCoder.decode(Results.self, from: text))
+        } catch {
+            throw RunnerError.fileFailed(path: file.string, why: "\(error)")
+        }
+    }
 
     /// What cells cost on this machine: measured in the newest run, or as documented when there is none.
     public func measuredCosts() -> Costs {

@@ -15,9 +15,10 @@ public enum RunVerdict: Sendable, Equatable {
         let counts = results.run.counts
         if counts.unexpected > 0 {
             self = .unexpected(counts.unexpected)
-        } else if counts.misses > 0 || counts.cells == 0 {
+        } else if counts.misses > 0 || counts.cells == 0 && results.run.shard == nil {
             self = .labFailed(misses: counts.misses)
-        } else if counts.restored == 0 {
+        } else if counts.restored == 0, results.run.shard == nil {
+            // Of a part nothing follows: it may have no cell, or none that can be restored.
             self = .nothingRestored
         } else {
             self = .asExpected

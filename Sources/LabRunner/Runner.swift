@@ -66,7 +66,13 @@ public struct Runner: Sendable {
             runName: folder.hasSuffix("/Reports/\(store.run.id)") ? store.run.id : folder, emit: emit)
         let left = try await recall(recorded: recorded, judge: judge)
         try await giveUpUnavailable(left, judge: judge)
-        let doable = left.filter { isReady($0.source) && isReady($0.destination) && missingRuntime($0.runtime) == nil }
+        for cell in left where !cell.via.isEmpty {
+            let failure = LabFailure(reason: .harnessUnavailable, summary: "this crlab does not run chains yet")
+            try await recordMiss(cell, failure, judge: judge)
+        }
+        let doable = left.filter {
+            $0.via.isEmpty && isReady($0.source) && isReady($0.destination) && missingRuntime($0.runtime) == nil
+        }
 
         let dumps = Dictionary(grouping: Set(doable.map(\.dump)), by: \.source)
         try await onEveryHost(dumps.keys.sorted()) { host in
@@ -125,7 +131,7 @@ public struct Runner: Sendable {
                 try await recordMiss(cell, failure, judge: judge)
                 continue
             }
-            for host in [cell.source, cell.destination] {
+            for host in [cell.source, cell.destination] + cell.via {
                 guard case .unavailable(let failure) = hosts[host] else { continue }
                 try await recordMiss(cell, failure, judge: judge)
                 break

@@ -34,3 +34,29 @@ public struct Catalogue: Sendable {
         self.userlands = userlands
     }
 }
+
+extension Catalogue {
+    /// Everything as lists of names by kind: what a run keeps, so that it is planned the same when it goes on later.
+    public var names: [String: [String]] {
+        var names = ["workloads": workloads.map(\.rawValue)]
+        for (set, members) in sets { names["workloads: \(set)"] = members.map(\.rawValue) }
+        names["runtimes"] = runtimes?.map(\.rawValue)
+        names["kernels"] = kernels.map { Set($0).union(families.values.joined()).sorted() }
+        names["userlands"] = userlands
+        names["qemus"] = qemus
+        return names
+    }
+
+    /// Reads ``names`` back.
+    public init(names: [String: [String]]) {
+        var sets: [String: [WorkloadName]] = [:]
+        for (kind, members) in names where kind.hasPrefix("workloads: ") {
+            sets[String(kind.dropFirst("workloads: ".count))] = members.map(WorkloadName.init(rawValue:))
+        }
+        self.init(
+            workloads: (names["workloads"] ?? []).map(WorkloadName.init(rawValue:)), sets: sets,
+            runtimes: names["runtimes"]?.map(RuntimeName.init(rawValue:)), kernels: names["kernels"],
+            userlands: names["userlands"])
+        qemus = names["qemus"]
+    }
+}

@@ -19,12 +19,20 @@ public struct Scenario: Sendable, Equatable {
     public var workloads: [WorkloadName]
     public var specs: [ScenarioSpec]
     public var matrix: Matrix
+    /// Ways over three hosts or more: dumped on the first, restored and dumped again on each in between, restored on the
+    /// last. Beside what ``matrix`` has.
+    public var chains: [[HostName]]
+    /// Keeps of the matrix only so many cells that every combination of this many factors' values still occurs; `nil`
+    /// keeps all.
+    public var coverage: Int?
     public var exclude: [PlacedPattern]
     public var include: [PlacedPattern]
     public var expect: [ExpectationRule]
     public var timeouts: Timeouts
     /// What workloads draw their data from.
     public var seed: UInt64
+    /// What could be named when the file was read, by kind (``Catalogue/names``), so that a run reads it the same later.
+    public var names: [String: [String]]
     /// The file, as named to ``parse(_:file:catalogue:)``.
     public var file: String
 

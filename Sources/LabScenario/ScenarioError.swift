@@ -32,6 +32,8 @@ public enum ScenarioError: Explained, Equatable {
     case invalidValue(Place, key: String, value: String, expected: String)
     case unknownName(Place, kind: String, name: String, known: [String])
     case duplicateName(Place, kind: String, name: String)
+    /// A pattern needs to know which kernels a family has, and nobody has asked the mirror yet.
+    case familyUnseen(Place, family: String)
     case nothingPlanned(file: String)
     case tooManyCells(file: String, cells: Int, limit: Int)
     case selectionInvalid(text: String, why: String)
@@ -66,6 +68,10 @@ public enum ScenarioError: Explained, Equatable {
             read(place, "there is no \(kind) '\(name)'", suggestion(for: name, among: known, kind: "\(kind)s"))
         case .duplicateName(let place, let kind, let name):
             read(place, "the \(kind) '\(name)' is listed twice", "keep one of them")
+        case .familyUnseen(let place, let family):
+            read(
+                place, "which kernels the family '\(family)' has was not looked up here yet",
+                "'crlab images list' asks the mirror")
         case .nothingPlanned(let file):
             Explanation(
                 what: "the scenario has no cell", at: file, why: "'matrix' and 'exclude' leave nothing to run",

@@ -18,11 +18,20 @@ public struct RunDescription: Codable, Hashable, Sendable {
     /// `tcg` or `kvm`.
     public var accelerator: String
     public var qemuVersion: String
+    /// The names of other kinds that were at hand when the run started, by kind; `nil` in runs of earlier versions.
+    public var names: [String: [String]]?
+    /// Which part of its plan the run is; `nil` for all of it.
+    public var shard: Shard?
+    /// ``RunPlan/hash()`` of the whole plan that the shard is a part of.
+    public var wholePlanHash: String?
+    /// The runs that this one was merged from; `nil` for one that was made as one.
+    public var mergedFrom: [String]?
 
     public init(
         id: String, scenarioName: String, title: String, scenarioText: String, scenarioFile: String,
         only: [String] = [], workloads: [WorkloadName], startedAt: String, crlabVersion: String = CrlabVersion.current,
-        accelerator: String, qemuVersion: String
+        accelerator: String, qemuVersion: String, names: [String: [String]]? = nil, shard: Shard? = nil,
+        wholePlanHash: String? = nil, mergedFrom: [String]? = nil
     ) {
         self.id = id
         self.scenarioName = scenarioName
@@ -35,6 +44,10 @@ public struct RunDescription: Codable, Hashable, Sendable {
         self.crlabVersion = crlabVersion
         self.accelerator = accelerator
         self.qemuVersion = qemuVersion
+        self.names = names
+        self.shard = shard
+        self.wholePlanHash = wholePlanHash
+        self.mergedFrom = mergedFrom
     }
 
     /// SHA-256 of the scenario's text.

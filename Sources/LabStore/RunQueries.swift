@@ -47,20 +47,37 @@ struct RunQueries {
         ).map { try JSONCoder.decode(AttemptRecord.self, from: $0) }
     }
 
+    func attempts() throws -> [String: [AttemptRecord]] {
+        var attempts: [String: [AttemptRecord]] = [:]
+        for row in try Row.fetchAll(database, sql: "SELECT cell, record FROM attempt ORDER BY cell, number") {
+            attempts[row["cell"], default: []].append(
+                try JSONCoder.decode(AttemptRecord.self, from: row["record"] as String))
+        }
+        return attempts
+    }
+
     func dump(_ key: DumpKey) throws -> DumpRecord? {
         try String.fetchOne(
             database,
-            sql: "SELECT record FROM dump WHERE runtime = ? AND workload = ? AND source = ? AND spec = ?",
-            arguments: [key.runtime.rawValue, key.workload.rawValue, key.source.rawValue, key.spec.rawValue]
+            sql: "SELECT record FROM dump WHERE runtime = ? AND workload = ? AND source = ? AND via = ? AND spec = ?",
+            arguments: [
+                key.runtime.rawValue, key.workload.rawValue, key.source.rawValue, Self.column(key.via),
+                key.spec.rawValue,
+            ]
         ).map { try JSONCoder.decode(DumpRecord.self, from: $0) }
     }
 
     func dumps() throws -> [DumpKey: DumpRecord] {
         var dumps: [DumpKey: DumpRecord] = [:]
-        for row in try Row.fetchAll(database, sql: "SELECT runtime, workload, source, spec, record FROM dump") {
+        // A reader opens runs of before there were chains as they are.
+        let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+        let via = version < 2 ? "'' AS via" : "via"
+        for row in try Row.fetchAll(database, sql: "SELECT runtime, workload, source, \(via), spec, record FROM dump") {
             let key = DumpKey(
                 runtime: RuntimeName(row["runtime"] as String), workload: WorkloadName(row["workload"] as String),
-                source: HostName(row["source"] as String), spec: SpecName(row["spec"] as String))
+                source: HostName(row["source"] as String),
+                via: (row["via"] as String).split(separator: ":").map { HostName(String($0)) },
+                spec: SpecName(row["spec"] as String))
             dumps[key] = try JSONCoder.decode(DumpRecord.self, from: row["record"] as String)
         }
         return dumps
@@ -96,9 +113,12 @@ struct RunQueries {
                 qemuVersion: run.qemuVersion,
                 boots: try Int.fetchOne(
                     database, sql: "SELECT count(*) FROM boot WHERE purpose != ?", arguments: [BootRecord.template])
-                    ?? 0, counts: RunCounts(cells)),
+                    ?? 0, counts: RunCounts(cells), shard: run.shard, mergedFrom: run.mergedFrom),
             hosts: hosts, cells: cells)
     }
+
+    /// The column `via`: host names have no colon.
+    static func column(_ via: [HostName]) -> String { via.map(\.rawValue).joined(separator: ":") }
 
     private func cell(_ id: String) throws -> Cell {
         guard let cell = Cell(id: id) else {

@@ -43,6 +43,9 @@ public struct RunReader: Sendable {
         try read { try $0.attempts(of: cell) }
     }
 
+    /// All attempts by their cell's identifier, each cell's first to last.
+    func attempts() throws(StoreError) -> [String: [AttemptRecord]] { try read { try $0.attempts() } }
+
     public func dumps() throws(StoreError) -> [DumpKey: DumpRecord] { try read { try $0.dumps() } }
 
     public func boots() throws(StoreError) -> [BootRecord] { try read { try $0.boots() } }

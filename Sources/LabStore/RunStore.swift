@@ -68,12 +68,12 @@ public actor RunStore {
                     try connection.execute(
                         sql: """
                             INSERT INTO cell
-                                (id, position, runtime, workload, source, destination, spec, expectation)
-                            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                                (id, position, runtime, workload, source, via, destination, spec, expectation)
+                            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                             """,
                         arguments: [
                             cell.id, position, cell.runtime.rawValue, cell.workload.rawValue, cell.source.rawValue,
-                            cell.destination.rawValue, cell.spec.rawValue,
+                            RunQueries.column(cell.via), cell.destination.rawValue, cell.spec.rawValue,
                             try planned.expectation.map { try JSONCoder.text(of: $0) },
                         ])
                 }
@@ -158,12 +158,12 @@ public actor RunStore {
         try write { connection in
             try connection.execute(
                 sql: """
-                    INSERT OR REPLACE INTO dump (runtime, workload, source, spec, digest, record)
-                    VALUES (?, ?, ?, ?, ?, ?)
+                    INSERT OR REPLACE INTO dump (runtime, workload, source, via, spec, digest, record)
+                    VALUES (?, ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: [
-                    key.runtime.rawValue, key.workload.rawValue, key.source.rawValue, key.spec.rawValue,
-                    record.image?.digest, try JSONCoder.text(of: record),
+                    key.runtime.rawValue, key.workload.rawValue, key.source.rawValue, RunQueries.column(key.via),
+                    key.spec.rawValue, record.image?.digest, try JSONCoder.text(of: record),
                 ])
         }
     }
@@ -215,7 +215,11 @@ public actor RunStore {
 
     /// Says that the run has come to its end.
     public func finish() throws(StoreError) {
-        let seconds = durationSeconds
+        try finish(afterSeconds: durationSeconds)
+    }
+
+    /// Says that the run has come to its end, after time that other processes worked on it.
+    func finish(afterSeconds seconds: Double) throws(StoreError) {
         try write { try $0.execute(sql: "UPDATE run SET finished = 1, duration_seconds = ?", arguments: [seconds]) }
     }
 
@@ -270,7 +274,7 @@ public actor RunStore {
         guard known else { throw .unknownCell(cell: cell.id) }
     }
 
-    private func write<Value>(_ body: (Database) throws -> Value) throws(StoreError) -> Value {
+    func write<Value>(_ body: (Database) throws -> Value) throws(StoreError) -> Value {
         do {
             return try database.write(body)
         } catch {

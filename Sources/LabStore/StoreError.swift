@@ -23,6 +23,8 @@ public enum StoreError: Explained, Equatable {
     /// A value could not be turned into JSON or back: a file from another build.
     case unreadableRecord(path: String, detail: String)
     case failed(path: String, call: String, detail: String)
+    /// Runs that are not the shards of one run.
+    case merge(MergeProblem)
 
     public var explanation: Explanation {
         switch self {
@@ -72,6 +74,7 @@ public enum StoreError: Explained, Equatable {
             Explanation(what: "cannot read a record", at: path, why: detail, next: "use the crlab that made it")
         case .failed(let path, let call, let detail):
             Explanation(what: "cannot use the run", at: path, why: "\(call): \(detail)")
+        case .merge(let problem): problem.explanation
         }
     }
 }

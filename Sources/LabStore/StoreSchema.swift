@@ -3,7 +3,7 @@ internal import GRDB
 
 /// The tables of `run.sqlite`, version by version. A released version never changes; a new one is added.
 enum StoreSchema {
-    static let version = 1
+    static let version = 2
     /// "crlb": tells a run from any other SQLite file.
     static let applicationID: Int32 = 0x6372_6c62
 
@@ -65,6 +65,27 @@ enum StoreSchema {
                     );
                     PRAGMA user_version = 1;
                     PRAGMA application_id = \(applicationID);
+                    """)
+        }
+        // Chains: a dump can be made on its way, and then is another one than its source host's first.
+        migrator.registerMigration("2") { database in
+            try database.execute(
+                sql: """
+                    ALTER TABLE cell ADD COLUMN via TEXT NOT NULL DEFAULT '';
+                    ALTER TABLE dump RENAME TO dump_1;
+                    CREATE TABLE dump (
+                        runtime TEXT NOT NULL,
+                        workload TEXT NOT NULL,
+                        source TEXT NOT NULL,
+                        via TEXT NOT NULL,
+                        spec TEXT NOT NULL,
+                        digest TEXT,
+                        record TEXT NOT NULL,
+                        PRIMARY KEY (runtime, workload, source, via, spec)
+                    ) WITHOUT ROWID;
+                    INSERT INTO dump SELECT runtime, workload, source, '', spec, digest, record FROM dump_1;
+                    DROP TABLE dump_1;
+                    PRAGMA user_version = 2;
                     """)
         }
         return migrator

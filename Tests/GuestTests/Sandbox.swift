@@ -59,7 +59,17 @@ final class Sandbox: Sendable {
 
     /// Starts `crlab` with some words.
     func start(_ words: [String], input: String? = nil) throws -> Execution {
-        var environment = ProcessInfo.processInfo.environment
+        try start(program: GuestLab.command, words, input: input)
+    }
+
+    /// Starts any program, marked as this sandbox's.
+    ///
+    /// - Parameter log: Names the files of its output; `nil` for a number.
+    func start(
+        program: String, _ words: [String], environment more: [String: String] = [:], log: String? = nil,
+        input: String? = nil
+    ) throws -> Execution {
+        var environment = ProcessInfo.processInfo.environment.merging(more) { $1 }
         environment[Census.variable] = census.mark
         environment["CRLAB_HOME"] = path("home")
         environment["SWIFT_BACKTRACE"] = "enable=no"
@@ -69,8 +79,8 @@ final class Sandbox: Sendable {
             return number
         }
         return try Execution(
-            [GuestLab.command] + words, environment: environment, directory: folder, input: input,
-            files: path("command-\(number)"))
+            [program] + words, environment: environment, directory: folder, input: input,
+            files: path(log ?? "command-\(number)"))
     }
 
     /// Runs `crlab` to its end.

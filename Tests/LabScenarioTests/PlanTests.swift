@@ -94,7 +94,7 @@ struct PlanTests {
     @Test("what each boot has to do")
     func boots() throws {
         let plan = try plan(Self.two + "matrix: { pairs: [[a, b], [a, c]] }\n")
-        #expect(plan.dumpsBySource.mapValues(\.count) == ["a": 2])
+        #expect(plan.dumpsByHost.mapValues(\.count) == ["a": 2])
         #expect(plan.restoresByDestination.mapValues(\.count) == ["a": 2, "b": 2, "c": 2])
         #expect(plan.hosts.map(\.name) == ["a", "b", "c"])
         let costs = Costs(boot: 10, ready: 1, dump: 1, carry: 1, restore: 1, verify: 1)
@@ -158,17 +158,17 @@ struct PlanTests {
         Mistake(
             testDescription: "unknown key", text: one, only: ["wl=counter"],
             message:
-                "cannot read the selection (wl=counter): there is no key 'wl'; write KEY=NAME[|NAME…][,KEY=…] with runtime, workload, source, destination, spec, control, or a cell's id"
+                "cannot read the selection (wl=counter): there is no key 'wl'; write KEY=NAME[|NAME…][,KEY=…] with runtime, workload, source, destination, spec, via, chain, control, or a cell's id"
         ),
         Mistake(
             testDescription: "no key", text: one, only: ["counter"],
             message:
-                "cannot read the selection (counter): 'counter' is not KEY=NAME; write KEY=NAME[|NAME…][,KEY=…] with runtime, workload, source, destination, spec, control, or a cell's id"
+                "cannot read the selection (counter): 'counter' is not KEY=NAME; write KEY=NAME[|NAME…][,KEY=…] with runtime, workload, source, destination, spec, via, chain, control, or a cell's id"
         ),
         Mistake(
             testDescription: "key twice", text: one, only: ["source=a,source=b"],
             message:
-                "cannot read the selection (source=a,source=b): 'source' is given twice; write KEY=NAME[|NAME…][,KEY=…] with runtime, workload, source, destination, spec, control, or a cell's id"
+                "cannot read the selection (source=a,source=b): 'source' is given twice; write KEY=NAME[|NAME…][,KEY=…] with runtime, workload, source, destination, spec, via, chain, control, or a cell's id"
         ),
     ]
 

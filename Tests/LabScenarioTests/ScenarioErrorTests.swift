@@ -84,6 +84,28 @@ struct ScenarioErrorTests {
         Case("pair of three", after: "matrix: { pairs: [[haswell, nehalem, nehalem]] }\n"),
         Case("pair twice", after: "matrix: { pairs: [[haswell, nehalem], [haswell, nehalem]] }\n"),
         Case("no pairs", after: "matrix: { pairs: [] }\n"),
+        Case("around and pairs", after: "matrix: { around: nehalem, pairs: [[haswell, nehalem]] }\n"),
+        Case("around nobody", after: "matrix: { around: nehalm }\n"),
+        Case(
+            "around a host that differs in more",
+            "hosts: { a: { cpu: Haswell, kernel: debian-6.1 }, b: { cpu: Nehalem, kernel: debian-6.12 } }\n"
+                + "workloads: all\nmatrix: { around: a }\n"),
+        Case("cover too much", after: "matrix: { cover: 5 }\n"),
+        Case("chain of two", after: "matrix: { chains: [[haswell, nehalem]] }\n"),
+        Case("chain over nobody", after: "matrix: { chains: [[haswell, nehalm, haswell]] }\n"),
+        Case("empty grid", "grid: {}\nworkloads: all\n"),
+        Case("grid with an unknown factor", "grid: { cpus: [Haswell] }\nworkloads: all\n"),
+        Case("grid with a pattern for nothing", "grid: { cpu: Haswell, kernel: 'suse-*' }\nworkloads: all\n"),
+        Case("grid with a value twice", "grid: { cpu: [Haswell, Haswell], kernel: debian-6.1 }\nworkloads: all\n"),
+        Case(
+            "grid with two values of one name",
+            "grid: { cpu: ['Haswell,-avx', 'Haswell-avx'], kernel: debian-6.1 }\nworkloads: all\n"),
+        Case(
+            "grid with a host of the same name",
+            "hosts: { Haswell_debian-6.1: { cpu: Haswell, kernel: debian-6.1 } }\n"
+                + "grid: { cpu: Haswell, kernel: debian-6.1 }\nworkloads: all\n"),
+        Case("everything left out", after: "exclude: [{ source: [nehalem, '!nehalem'] }]\n"),
+        Case("two stars and a slash", after: "exclude: [{ source: '*/x' }]\n"),
         Case("unknown host in a pattern", after: "exclude:\n  - { source: haswell, destination: [nehalm] }\n"),
         Case("unknown workload in a pattern", after: "exclude: [{ workload: pipe }]\n"),
         Case("unknown pattern key", after: "exclude: [{ dest: nehalem }]\n"),

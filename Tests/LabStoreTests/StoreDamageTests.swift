@@ -33,13 +33,13 @@ struct StoreDamageTests {
     @Test("a newer format is refused and stays as it is")
     func newer() async throws {
         try await make()
-        try await change("PRAGMA user_version = 2")
+        try await change("PRAGMA user_version = 3")
         let before = try Data(contentsOf: URL(filePath: file))
-        expectRefusal(.newerSchema(path: file, found: 2, readable: 1))
+        expectRefusal(.newerSchema(path: file, found: 3, readable: 2))
         #expect(try Data(contentsOf: URL(filePath: file)) == before)
         #expect(
-            StoreError.newerSchema(path: "r", found: 2, readable: 1).description
-                == "cannot open the run (r): its format is version 2, and this build reads up to 1; use the crlab that made it"
+            StoreError.newerSchema(path: "r", found: 3, readable: 2).description
+                == "cannot open the run (r): its format is version 3, and this build reads up to 2; use the crlab that made it"
         )
     }
 

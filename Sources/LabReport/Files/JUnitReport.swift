@@ -107,7 +107,7 @@ enum JUnitReport {
     }
 
     private static func name(of cell: Cell) -> String {
-        "\(cell.source) → \(cell.destination)" + (cell.spec == .standard ? "" : " (\(cell.spec))")
+        cell.route + (cell.spec == .standard ? "" : " (\(cell.spec))")
     }
 
     private static func message(_ result: CellResult) -> String {

@@ -88,7 +88,7 @@ private struct Table {
         var marks: [String] = []
         for destination in destinations {
             func cell(to destination: HostName) -> CellResult? {
-                cells.first { $0.cell.source == host.name && $0.cell.destination == destination }
+                cells.first { $0.cell.way == host.name && $0.cell.destination == destination }
             }
             // What already fails on its own host says nothing about another one.
             let control = cell(to: host.name).flatMap { [.refused, .broke].contains($0.outcome) ? $0 : nil }

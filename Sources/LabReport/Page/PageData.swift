@@ -69,7 +69,7 @@ struct PageData {
             let expected = result.expected.map { $0 ? 1 : 0 } ?? -1
             let times = result.milliseconds
             var row = "[\(table.number(of: cell.runtime.rawValue)),\(table.number(of: cell.workload.rawValue)),"
-            row += "\(table.number(of: cell.spec.rawValue)),\(table.number(of: cell.source.rawValue)),"
+            row += "\(table.number(of: cell.spec.rawValue)),\(table.number(of: cell.way.rawValue)),"
             row += "\(table.number(of: cell.destination.rawValue)),\(Verdict(result).rawValue),\(stage),\(health),"
             row += "\(expected),\(findingNumber(result.finding)),\(expectationNumber(result.expectation)),"
             row += "\(result.attempts),\(times.dump),\(times.carry),\(times.restore),\(times.verify),"

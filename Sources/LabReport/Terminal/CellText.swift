@@ -23,7 +23,7 @@ public enum CellText {
         let verdict = Verdict(result)
         let at = result.stage.map { " at \($0.rawValue)" } ?? ""
         var lines = [
-            style.bold(Escape.terminal("\(cell.workload): \(cell.source) → \(cell.destination)")),
+            style.bold(Escape.terminal("\(cell.workload): \(cell.route)")),
             style.dim(Escape.terminal(cell.id)), "",
             style.verdict(verdict, "\(verdict.sign) \(verdict.word)\(at)"),
             Layout.wrap(verdict.meaning, columns: columns, indent: "  "),

@@ -86,7 +86,7 @@ public struct ProgressRenderer: Sendable {
         let width = String(total).count
         let number = String(repeating: " ", count: max(0, width - String(finished).count)) + "\(finished)/\(total)"
         return Escape.terminal(
-            "[\(number)] \(verdict.sign) \(cell.workload)\(runtime) \(cell.source) → \(cell.destination): "
+            "[\(number)] \(verdict.sign) \(cell.workload)\(runtime) \(cell.route): "
                 + "\(verdict.word)\(why)\(mark)")
     }
 }

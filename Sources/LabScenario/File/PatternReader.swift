@@ -7,6 +7,8 @@ struct PatternReader {
     /// All there are, not only the scenario's own: a rule may be written for more than one scenario selects.
     let workloads: [WorkloadName]
     let specs: [SpecName]
+    /// What the name of a set stands for among the workloads.
+    let sets: [String: [WorkloadName]]
 
     func patterns(_ node: YAMLNode?, _ key: String) throws(ScenarioError) -> [PlacedPattern] {
         guard let node else { return [] }
@@ -27,10 +29,12 @@ struct PatternReader {
         for entry in fields.entries {
             switch entry.key {
             case "runtime": pattern.runtimes = try names(entry, runtimes)
-            case "workload": pattern.workloads = try names(entry, workloads)
+            case "workload": pattern.workloads = try names(entry, workloads, sets: sets)
             case "source": pattern.sources = try names(entry, hosts, kind: "host")
             case "destination": pattern.destinations = try names(entry, hosts, kind: "host")
             case "spec": pattern.specs = try names(entry, specs)
+            case "via": pattern.via = try names(entry, hosts, kind: "host")
+            case "chain": pattern.chain = try entry.value.bool(entry.key)
             default: pattern.control = try entry.value.bool(entry.key)
             }
         }
@@ -84,20 +88,11 @@ struct PatternReader {
     }
 
     private func names<Value: Name>(
-        _ entry: YAMLNode.Entry, _ known: [Value], kind: String? = nil
+        _ entry: YAMLNode.Entry, _ known: [Value], sets: [String: [Value]] = [:], kind: String? = nil
     ) throws(ScenarioError) -> [Value] {
-        var names: [Value] = []
-        for element in try entry.value.oneOrMore(entry.key) {
-            let name = Value(rawValue: try element.name(entry.key))
-            guard known.contains(name) else {
-                throw .unknownName(
-                    element.place, kind: kind ?? entry.key, name: name.rawValue, known: known.map(\.rawValue))
-            }
-            guard !names.contains(name) else {
-                throw .duplicateName(element.place, kind: kind ?? entry.key, name: name.rawValue)
-            }
-            names.append(name)
-        }
-        return names
+        try entry.value.choice(
+            entry.key, kind: kind ?? entry.key, among: known.map(\.rawValue),
+            sets: sets.mapValues { $0.map(\.rawValue) }
+        ).map(Value.init(rawValue:))
     }
 }

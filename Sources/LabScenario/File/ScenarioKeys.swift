@@ -11,18 +11,21 @@ enum ScenarioKeys {
     static let scenario = Section(
         title: "a scenario", definition: "",
         keys: [
-            "title", "defaults", "hosts", "kernels", "userlands", "runtimes", "workloads", "spec", "matrix", "exclude",
+            "title", "defaults", "hosts", "grid", "kernels", "userlands", "runtimes", "workloads", "spec", "matrix",
+            "exclude",
             "include", "expect", "timeouts", "seed",
         ])
     static let defaults = Section(
         title: "'defaults'", definition: "defaults",
         keys: ["cpu", "kernel", "userland", "memory", "machine", "kernel-arguments", "qemu", "sysctl"])
     static let host = Section(title: "a host", definition: "host", keys: defaults.keys)
+    static let grid = Section(title: "'grid'", definition: "grid", keys: host.keys)
     static let kernel = Section(title: "a kernel", definition: "kernel", keys: ["bzImage", "modules"])
     static let userland = Section(title: "a userland", definition: "userland", keys: ["root"])
     static let root = Section(title: "'root'", definition: "root", keys: ["directory", "tar"])
     static let matrix = Section(
-        title: "'matrix'", definition: "matrix", keys: ["sources", "destinations", "pairs"])
+        title: "'matrix'", definition: "matrix",
+        keys: ["sources", "destinations", "pairs", "around", "cover", "chains"])
     static let pattern = Section(title: "a pattern", definition: "pattern", keys: CellPattern.keys)
     static let expectation = Section(
         title: "an expectation", definition: "expectation",
@@ -32,7 +35,7 @@ enum ScenarioKeys {
         keys: ["boot", "ready", "dump", "carry", "restore", "verify", "run"])
 
     static let all = [
-        scenario, defaults, host, kernel, userland, root, matrix, pattern, expectation, timeouts, anyRuntime,
+        scenario, defaults, host, grid, kernel, userland, root, matrix, pattern, expectation, timeouts, anyRuntime,
         anyRuntimeStage,
     ]
 }

@@ -59,11 +59,24 @@ extension ScenarioReader {
             mayBeKernel: catalogue.mayBeKernel,
             qemus: catalogue.qemus,
             userlands: catalogue.userlands.map { Set($0).union(userlands).sorted() })
-        let node = try fields.required("hosts")
-        let entries = try node.entries("hosts")
-        guard !entries.isEmpty else { throw node.invalid("hosts", "a mapping with at least one host", value: "{}") }
+        let grid = try fields["grid"].map { node throws(ScenarioError) in
+            try HostGrid(
+                node, kernels: reader.kernels, userlands: reader.userlands, qemus: catalogue.qemus,
+                unseen: catalogue.families.filter(\.value.isEmpty).keys.sorted())
+        }
+        let node = grid == nil ? try fields.required("hosts") : fields["hosts"]
+        let entries = try node?.entries("hosts") ?? []
+        if let node, entries.isEmpty {
+            throw node.invalid("hosts", "a mapping with at least one host", value: "{}")
+        }
         var hosts: [HostSpec] = []
-        for entry in entries { hosts.append(try reader.host(entry)) }
+        var names: Set<String> = []
+        for entry in entries + (try grid?.hosts() ?? []) {
+            guard names.insert(entry.key).inserted else {
+                throw .duplicateName(entry.place, kind: "host", name: entry.key)
+            }
+            hosts.append(try reader.host(entry))
+        }
         return hosts
     }
 }

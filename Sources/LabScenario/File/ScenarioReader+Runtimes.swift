@@ -1,13 +1,19 @@
 import CRModel
 
 extension ScenarioReader {
-    /// `runtimes:` names, or one mapping `NAME: {…}` in place of a name.
+    /// `runtimes:` names, patterns of names, or one mapping `NAME: {…}` in place of a name.
     func runtimes() throws(ScenarioError) -> [RuntimeSpec] {
         guard let node = fields["runtimes"] else { return [RuntimeSpec(.native)] }
         let entries: [YAMLNode]
         if case .map = node.value { entries = [node] } else { entries = try node.oneOrMore("runtimes") }
         var runtimes: [RuntimeSpec] = []
         for entry in entries {
+            if entry.text?.contains("*") == true {
+                let names = try entry.choice("runtimes", kind: "runtime", among: catalogue.runtimes?.map(\.rawValue))
+                runtimes += names.map { RuntimeSpec(RuntimeName($0)) }
+                    .filter { found in !runtimes.contains { $0.name == found.name } }
+                continue
+            }
             let (runtime, place) = try self.runtime(entry)
             guard !runtimes.contains(where: { $0.name == runtime.name }) else {
                 throw .duplicateName(place, kind: "runtime", name: runtime.name.rawValue)

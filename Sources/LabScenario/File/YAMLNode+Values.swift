@@ -78,6 +78,39 @@ extension YAMLNode {
         return [self]
     }
 
+    /// Names chosen from those that there are: one or a list of names, patterns (`debian-*`) and what to leave out
+    /// (`!debian-newest`); never empty.
+    ///
+    /// - Parameters:
+    ///   - known: `nil` takes any name, and then no pattern.
+    ///   - sets: Names that stand for several.
+    func choice(
+        _ key: String, kind: String, among known: [String]?, sets: [String: [String]] = [:]
+    ) throws(ScenarioError) -> [String] {
+        var words: [String] = []
+        var named: Set<String> = []
+        // A set may be empty, and is a choice nevertheless.
+        var namesSet = false
+        for element in try oneOrMore(key) {
+            let text = try element.string(key)
+            guard let word = Choice.word(text) else { throw element.invalid(key, Self.nameRule) }
+            guard named.insert(text).inserted else { throw .duplicateName(element.place, kind: kind, name: text) }
+            if case .name = word, let members = sets[text] {
+                namesSet = true
+                words += members.filter { known?.contains($0) ?? true }
+                continue
+            }
+            if let unknown = Choice.names([text], among: known).unknown {
+                throw .unknownName(
+                    element.place, kind: kind, name: unknown, known: (known ?? []).sorted() + sets.keys.sorted())
+            }
+            words.append(text)
+        }
+        let names = Choice.names(words, among: known, fromAll: !namesSet).names
+        guard !names.isEmpty else { throw invalid(key, "a choice that leaves something") }
+        return names
+    }
+
     /// A name that stands in cell identifiers, file names and command lines.
     func name(_ key: String) throws(ScenarioError) -> String {
         let text = try string(key)

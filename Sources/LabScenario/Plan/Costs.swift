@@ -11,6 +11,20 @@ public struct Costs: Sendable, Hashable {
     public var carry: Double
     public var restore: Double
     public var verify: Double
+    /// What workloads were measured to cost, where they were.
+    public var measured: [Work: Measured] = [:]
+
+    /// What a runtime does with a workload, on whatever host.
+    public struct Work: Sendable, Hashable {
+        public var runtime: RuntimeName
+        public var workload: WorkloadName
+    }
+
+    /// Seconds on the dump's side and on the restore's side.
+    public struct Measured: Sendable, Hashable {
+        public var dump: Double
+        public var restore: Double
+    }
 
     public init(boot: Double, ready: Double, dump: Double, carry: Double, restore: Double, verify: Double) {
         self.boot = boot
@@ -39,6 +53,24 @@ public struct Costs: Sendable, Hashable {
             dump: median(times.map(\.dump), or: fallback.dump), carry: median(times.map(\.carry), or: fallback.carry),
             restore: median(times.map(\.restore), or: fallback.restore),
             verify: median(times.map(\.verify), or: fallback.verify))
+        let works = Dictionary(grouping: results.cells) { Work(runtime: $0.cell.runtime, workload: $0.cell.workload) }
+        measured = works.mapValues { cells in
+            let times = cells.map(\.milliseconds)
+            return Measured(
+                dump: ready + median(times.map(\.dump), or: dump) + carry,
+                restore: carry + median(times.map { $0.restore + $0.verify }, or: restore + verify))
+        }
+    }
+
+    /// What one step costs.
+    func seconds(_ step: Step) -> Double {
+        switch step {
+        case .boot: boot
+        case .dump(let key):
+            measured[Work(runtime: key.runtime, workload: key.workload)]?.dump ?? ready + dump + carry
+        case .restore(let cell):
+            measured[Work(runtime: cell.runtime, workload: cell.workload)]?.restore ?? carry + restore + verify
+        }
     }
 }
 
@@ -69,17 +101,17 @@ extension Plan {
     public func estimate(
         costs: Costs = .documented, guestsAtOnce: Int, sharedBoots: Bool = false
     ) -> Estimate {
-        let dumpSeconds = dumpsBySource.values.map { dumps in
-            costs.boot + Double(dumps.count) * (costs.ready + costs.dump + costs.carry)
+        let dumpSeconds = dumpsByHost.values.map { dumps in
+            costs.boot + dumps.reduce(0) { $0 + costs.seconds(.dump($1)) }
         }
         let restoreSeconds = restoresByDestination.values.map { cells in
-            (sharedBoots ? 0 : costs.boot) + Double(cells.count) * (costs.carry + costs.restore + costs.verify)
+            (sharedBoots ? 0 : costs.boot) + cells.reduce(0) { $0 + costs.seconds(.restore($1)) }
         }
         // Destinations wait for dumps, so neither phase can be shorter than its longest host.
         func phase(_ seconds: [Double]) -> Double {
             max(seconds.reduce(0, +) / Double(max(1, guestsAtOnce)), seconds.max() ?? 0)
         }
-        let boots = sharedBoots ? hosts.count : dumpsBySource.count + restoresByDestination.count
+        let boots = sharedBoots ? hosts.count : dumpsByHost.count + restoresByDestination.count
         return Estimate(
             cells: cells.count, dumps: dumps.count, boots: boots,
             seconds: phase(dumpSeconds) + phase(restoreSeconds))

@@ -9,14 +9,16 @@ extension Plan {
                 + hosts.map { host in
                     [
                         host.name.rawValue, host.cpu, host.kernel, host.userland, "\(host.memoryMebibytes) MiB",
-                        "\(dumpsBySource[host.name]?.count ?? 0)", "\(restoresByDestination[host.name]?.count ?? 0)",
+                        "\(dumpsByHost[host.name]?.count ?? 0)", "\(restoresByDestination[host.name]?.count ?? 0)",
                     ]
                 })
         lines.append("")
+        let chains = cells.count { !$0.cell.via.isEmpty }
         let added = cells.count { $0.isAddedControl }
         let expected = cells.count { $0.expectation != nil }
         lines.append(
             "\(cells.count) cells (\(cells.count { $0.cell.isControl }) controls"
+                + (chains > 0 ? ", \(chains) chains" : "")
                 + (added > 0 ? ", \(added) of them added" : "") + "), \(dumps.count) dumps, \(estimate.boots) boots,"
                 + " about \(estimate.minutes) min")
         lines.append("\(expected) cells have an expectation, \(cells.count - expected) have none")

@@ -5,19 +5,24 @@ struct RuleBook {
     let all: [ExpectationRule]
     let today: CalendarDate
     private let counting: [ExpectationRule]
+    private let patterns: [CompiledPattern]
 
     init(_ rules: [ExpectationRule], today: CalendarDate) {
         all = rules
         self.today = today
         counting = rules.filter { !$0.isExpired(on: today) }
+        patterns = counting.map { CompiledPattern($0.pattern) }
     }
 
-    func expectation(for cell: Cell) -> Expectation? {
-        counting.last { $0.pattern.matches(cell) }?.expectation
+    /// For each cell the rule that decides; `nil` when none matches.
+    func deciding(_ cells: [Cell]) -> [Int?] {
+        cells.map { cell in patterns.lastIndex { $0.matches(cell) } }
     }
 
-    func notes(for cells: [Cell]) -> [String] {
-        let deciding = Set(cells.compactMap { cell in counting.lastIndex { $0.pattern.matches(cell) } })
+    func expectation(_ rule: Int?) -> Expectation? { rule.map { counting[$0].expectation } }
+
+    func notes(for cells: [Cell], deciding: [Int?]) -> [String] {
+        let deciding = Set(deciding.compactMap(\.self))
         var notes: [String] = []
         for rule in all {
             if let expires = rule.expires, rule.isExpired(on: today) {
