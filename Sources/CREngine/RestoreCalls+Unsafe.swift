@@ -13,17 +13,19 @@ enum RestoreCalls {
 
     private static func word(_ value: Int32) -> UInt64 { UInt64(bitPattern: Int64(value)) }
 
-    private static func check(_ call: SystemCall, _ object: String, _ answer: Int64) throws(LinuxError) -> UInt64 {
-        if let errno = Kernel.errno(of: answer) { throw .call(call.name, object: object, errno) }
+    private static func check(
+        _ call: SystemCall, _ object: @autoclosure () -> String, _ answer: Int64
+    ) throws(LinuxError) -> UInt64 {
+        if let errno = Kernel.errno(of: answer) { throw .call(call.name, object: object(), errno) }
         return UInt64(bitPattern: answer)
     }
 
     /// fcntl(2) with a number.
     @discardableResult
-    static func control(_ fd: Int32, _ command: UInt64, _ argument: UInt64, _ object: String) throws(LinuxError)
-        -> UInt64
-    {
-        try check(.fcntl, object, Kernel.attempt(.fcntl, word(fd), command, argument))
+    static func control(
+        _ fd: Int32, _ command: UInt64, _ argument: UInt64, _ object: @autoclosure () -> String
+    ) throws(LinuxError) -> UInt64 {
+        try check(.fcntl, object(), Kernel.attempt(.fcntl, word(fd), command, argument))
     }
 
     /// F_SETOWN_EX. The kernel notes who sets it, and signals only whom that user may signal.
@@ -47,8 +49,8 @@ enum RestoreCalls {
         _ = try check(.ftruncate, "fd \(fd)", Kernel.attempt(.ftruncate, word(fd), size))
     }
 
-    static func seek(_ fd: Int32, to offset: UInt64, _ object: String) throws(LinuxError) {
-        _ = try check(.lseek, object, Kernel.attempt(.lseek, word(fd), offset, 0))
+    static func seek(_ fd: Int32, to offset: UInt64, _ object: @autoclosure () -> String) throws(LinuxError) {
+        _ = try check(.lseek, object(), Kernel.attempt(.lseek, word(fd), offset, 0))
     }
 
     /// mkdir(2), whatever the umask.

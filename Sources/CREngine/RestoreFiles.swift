@@ -77,9 +77,9 @@ final class RestoreFiles {
     }
 
     /// Moves a descriptor above ``base``.
-    func lift(_ fd: Int32, _ object: String) throws(LinuxError) -> Int32 {
+    func lift(_ fd: Int32, _ object: @autoclosure () -> String) throws(LinuxError) -> Int32 {
         // F_DUPFD_CLOEXEC
-        let lifted = Int32(try RestoreCalls.control(fd, 1030, UInt64(base), object))
+        let lifted = Int32(try RestoreCalls.control(fd, 1030, UInt64(base), object()))
         Files.close(fd)
         mine.append(lifted)
         return lifted
