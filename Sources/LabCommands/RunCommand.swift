@@ -26,6 +26,9 @@ struct RunCommand: AsyncParsableCommand, Sendable {
     @Flag(help: "Keep the images of all dumps in the run's folder.")
     var keepImages = false
 
+    @Flag(help: "Use a fresh guest for every dump and every restore: slower, and nothing shares a guest kernel.")
+    var isolate = false
+
     @OptionGroup var cut: ShardOptions
     @OptionGroup var guests: GuestOptions
     @OptionGroup var format: FormatOption
@@ -58,6 +61,8 @@ struct RunCommand: AsyncParsableCommand, Sendable {
     }
 
     private var runOptions: RunOptions {
-        RunOptions(guestsAtOnce: guests.guestsAtOnce, deadline: deadline?.duration, keepImages: keepImages)
+        RunOptions(
+            guestsAtOnce: guests.guestsAtOnce, deadline: deadline?.duration, keepImages: keepImages,
+            isolate: isolate)
     }
 }

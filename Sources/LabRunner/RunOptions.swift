@@ -6,10 +6,13 @@ public struct RunOptions: Sendable {
     public var deadline: Duration?
     /// Keep the images of dumps in the run's folder.
     public var keepImages: Bool
+    /// A fresh guest for every dump and every restore.
+    public var isolate: Bool
 
-    public init(guestsAtOnce: Int, deadline: Duration? = nil, keepImages: Bool = false) {
+    public init(guestsAtOnce: Int, deadline: Duration? = nil, keepImages: Bool = false, isolate: Bool = false) {
         self.guestsAtOnce = guestsAtOnce
         self.deadline = deadline
         self.keepImages = keepImages
+        self.isolate = isolate
     }
 }

@@ -1,39 +1,61 @@
 import CRModel
 import Foundation
+import LabScenario
 import LabStore
 import LabVM
 
 extension Runner {
     /// What a dump left behind: its evidence, and the archive's temporary file when there is one.
-    private struct Dumped: Sendable {
+    struct Dumped: Sendable {
         let evidence: StageEvidence
         let archive: String?
         let boot: Int?
     }
 
-    /// Makes the dumps of one host that are not stored yet.
-    func dumpAll(_ keys: [DumpKey], on host: HostName) async throws {
-        var missing: [DumpKey] = []
-        for key in keys where try await !isStored(key) { missing.append(key) }
-        guard !missing.isEmpty else { return }
-        let queue = WorkQueue<Guest, DumpKey, Dumped>(
-            withGuest: { body in try await withGuest(host, purpose: "dump", body: body) },
-            perform: { key, guest, boot, _ in try await dump(key, in: guest, boot: boot) },
-            guestFailure: { ($0 as? VMError)?.labFailure },
-            record: { key, dumped in try await record(key, dumped) },
-            miss: { key, failure in
-                try await store.recordEvent(kind: "dump-miss", text: "\(key): \(failure.summary)")
-                try await store.recordDump(key, DumpRecord(evidence: Self.missEvidence(failure), image: nil, boot: nil))
-            },
-            retrying: { key, why in emit(.retrying("dump of \(key.workload) on \(key.source)", why: why)) })
-        try await queue.run(missing)
+    /// The dumps of one host.
+    ///
+    /// - Parameter dumped: Hears of each dump that was recorded, whatever became of it.
+    func dumpQueue(
+        on host: HostName, dumped: @escaping @Sendable (DumpKey) async throws -> Void
+    ) -> WorkQueue<Guest, DumpKey, Dumped> {
+        WorkQueue(
+            actions: WorkQueue.Actions(
+                withGuest: { body in try await withGuest(host, purpose: "dump", body: body) },
+                perform: { key, guest, boot, _ in try await dump(key, in: guest, boot: boot) },
+                guestFailure: { ($0 as? VMError)?.labFailure },
+                record: { key, found in
+                    try await record(key, found)
+                    try await dumped(key)
+                },
+                miss: { key, failure in
+                    try await store.recordEvent(kind: "dump-miss", text: "\(key): \(failure.summary)")
+                    try await keep(
+                        key, DumpRecord(evidence: Self.missEvidence(failure), image: nil, boot: nil))
+                    try await dumped(key)
+                },
+                retrying: { key, why in emit(.retrying("dump of \(key.workload) on \(key.source)", why: why)) }),
+            itemsPerGuest: options.isolate ? 1 : .max,
+            cost: { _ in Costs.documented.ready + Costs.documented.dump })
     }
 
     /// A dump counts as stored when it ended and its archive, if any, is whole.
-    private func isStored(_ key: DumpKey) async throws -> Bool {
-        guard let record = try await store.dump(for: key), !Self.isMiss(record.evidence) else { return false }
+    func isStored(_ key: DumpKey) async throws -> Bool {
+        guard let record = try await dumpRecord(key), !Self.isMiss(record.evidence) else { return false }
         guard let image = record.image else { return true }
         return (try? store.images.verify(image)) != nil
+    }
+
+    /// What is recorded of a dump; `nil` when nothing is.
+    func dumpRecord(_ key: DumpKey) async throws -> DumpRecord? {
+        if let known = memory.dump(key) { return known }
+        guard let record = try await store.dump(for: key) else { return nil }
+        memory.keep(key, record)
+        return record
+    }
+
+    private func keep(_ key: DumpKey, _ record: DumpRecord) async throws {
+        try await store.recordDump(key, record)
+        memory.keep(key, record)
     }
 
     private func dump(_ key: DumpKey, in guest: Guest, boot: Int) async throws -> WorkResult<Dumped> {
@@ -53,7 +75,7 @@ extension Runner {
         if let archive = dumped.archive {
             image = try store.images.add(file: archive)
         }
-        try await store.recordDump(key, DumpRecord(evidence: dumped.evidence, image: image, boot: dumped.boot))
+        try await keep(key, DumpRecord(evidence: dumped.evidence, image: image, boot: dumped.boot))
     }
 
     static func result<Value>(_ value: Value, taints: [String]) -> WorkResult<Value> {

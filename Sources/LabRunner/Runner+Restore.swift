@@ -1,46 +1,49 @@
 import CRModel
 import Foundation
+import LabScenario
 import LabStore
 import LabVM
 
 extension Runner {
-    /// Records the cells whose dump gave nothing to restore.
-    func settleUndumped(_ cells: [Cell], judge: CellJudge) async throws {
+    /// Records the cells of one dump when it gave nothing to restore.
+    ///
+    /// - Returns: Whether it gave nothing.
+    func settleUndumped(_ cells: [Cell], judge: CellJudge) async throws -> Bool {
         for cell in cells {
-            guard let dump = try await store.dump(for: cell.dump) else { continue }
+            guard let dump = try await dumpRecord(cell.dump) else { return true }
+            if dump.image != nil { return false }
             if Self.isMiss(dump.evidence) {
                 let reason = dump.evidence.taints.compactMap(Reason.init(rawValue:)).first ?? .harnessAgent
                 try await recordMiss(cell, LabFailure(reason: reason, summary: dump.evidence.log), judge: judge)
-            } else if dump.image == nil {
-                let hosts = try await fingerprints()
+            } else {
+                let hosts = memory.fingerprints
                 let evidence = AttemptEvidence(
                     cell: cell, dump: dump.evidence, sourceHost: hosts[cell.source],
                     destinationHost: hosts[cell.destination])
                 try await record(Restored(evidence: evidence), judge: judge)
             }
         }
+        return true
     }
 
-    /// The cells that have something to restore.
-    func restorable(_ cells: [Cell]) async throws -> [Cell] {
-        var restorable: [Cell] = []
-        for cell in cells where try await store.dump(for: cell.dump)?.image != nil { restorable.append(cell) }
-        return restorable
+    /// The restores on one destination host.
+    func restoreQueue(on host: HostName, judge: CellJudge) -> WorkQueue<Guest, Cell, Restored> {
+        let costs = Costs.documented
+        return WorkQueue(
+            actions: WorkQueue.Actions(
+                withGuest: { body in try await withGuest(host, purpose: "restore", body: body) },
+                perform: { cell, guest, boot, alone in try await restore(cell, in: guest, boot: boot, alone: alone) },
+                guestFailure: { ($0 as? VMError)?.labFailure },
+                record: { _, restored in try await record(restored, judge: judge) },
+                miss: { cell, failure in try await recordMiss(cell, failure, judge: judge) },
+                retrying: { cell, why in emit(.retrying(cell.id, why: why)) }),
+            itemsPerGuest: options.isolate ? 1 : .max,
+            cost: { _ in costs.carry + costs.restore + costs.verify },
+            // Controls first: they decide what a failure on other hosts means.
+            precedes: { $0.isControl && !$1.isControl })
     }
 
-    /// Restores everything that is planned for one destination host.
-    func restoreAll(_ cells: [Cell], on host: HostName, judge: CellJudge) async throws {
-        let queue = WorkQueue<Guest, Cell, Restored>(
-            withGuest: { body in try await withGuest(host, purpose: "restore", body: body) },
-            perform: { cell, guest, boot, alone in try await restore(cell, in: guest, boot: boot, alone: alone) },
-            guestFailure: { ($0 as? VMError)?.labFailure },
-            record: { _, restored in try await record(restored, judge: judge) },
-            miss: { cell, failure in try await recordMiss(cell, failure, judge: judge) },
-            retrying: { cell, why in emit(.retrying(cell.id, why: why)) })
-        try await queue.run(cells)
-    }
-
-    private struct Restored: Sendable {
+    struct Restored: Sendable {
         let evidence: AttemptEvidence
         /// Milliseconds that neither restore nor verify took.
         var carry = 0
@@ -49,7 +52,7 @@ extension Runner {
     }
 
     private func restore(_ cell: Cell, in guest: Guest, boot: Int, alone: Bool) async throws -> WorkResult<Restored> {
-        guard let dump = try await store.dump(for: cell.dump), let image = dump.image else {
+        guard let dump = try await dumpRecord(cell.dump), let image = dump.image else {
             let failure = LabFailure(reason: .harnessImage, summary: "the dump's image is not in the run's store")
             return .done(Restored(evidence: AttemptEvidence(cell: cell, labFailure: failure)))
         }
@@ -72,7 +75,7 @@ extension Runner {
         let whole = Int(started.duration(to: .now) / .milliseconds(1))
         let evidence = AttemptEvidence(
             cell: cell, dump: dump.evidence, restore: restore, verify: verify,
-            sourceHost: try await fingerprints()[cell.source], destinationHost: guest.fingerprint)
+            sourceHost: memory.fingerprints[cell.source], destinationHost: guest.fingerprint)
         let carry = max(0, whole - restore.milliseconds - (verify?.milliseconds ?? 0))
         let found = Restored(evidence: evidence, carry: carry, boot: boot, alone: alone)
         let result = Self.result(found, taints: restore.taints + (verify?.taints ?? []))
@@ -84,8 +87,8 @@ extension Runner {
     }
 
     func recordMiss(_ cell: Cell, _ failure: LabFailure, judge: CellJudge) async throws {
-        let dump = try await store.dump(for: cell.dump)?.evidence
-        let hosts = try await fingerprints()
+        let dump = try await dumpRecord(cell.dump)?.evidence
+        let hosts = memory.fingerprints
         let evidence = AttemptEvidence(
             cell: cell, dump: dump.flatMap { Self.isMiss($0) ? nil : $0 }, sourceHost: hosts[cell.source],
             destinationHost: hosts[cell.destination], labFailure: failure)
@@ -106,10 +109,6 @@ extension Runner {
                 dump: evidence.dump?.milliseconds ?? 0, carry: restored.carry,
                 restore: evidence.restore?.milliseconds ?? 0, verify: evidence.verify?.milliseconds ?? 0),
             alone: restored.alone, evidence: evidence)
-    }
-
-    private func fingerprints() async throws -> [HostName: HostFingerprint] {
-        try await store.hosts().compactMapValues(\.fingerprint)
     }
 }
 

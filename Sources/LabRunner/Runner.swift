@@ -17,6 +17,7 @@ public struct Runner: Sendable {
     let options: RunOptions
     let folder: String
     let emit: @Sendable (RunEvent) -> Void
+    let memory = RunMemory()
 
     /// - Parameters:
     ///   - hosts: Every host of the plan, prepared.
@@ -57,6 +58,9 @@ public struct Runner: Sendable {
     }
 
     private func execute() async throws {
+        for (name, host) in try await store.hosts() {
+            if let fingerprint = host.fingerprint { _ = memory.learn(name, fingerprint) }
+        }
         let recorded = try await store.finishedCells()
         let judge = CellJudge(
             store: store,
@@ -74,17 +78,7 @@ public struct Runner: Sendable {
             $0.via.isEmpty && isReady($0.source) && isReady($0.destination) && missingRuntime($0.runtime) == nil
         }
 
-        let dumps = Dictionary(grouping: Set(doable.map(\.dump)), by: \.source)
-        try await onEveryHost(dumps.keys.sorted()) { host in
-            try await dumpAll((dumps[host] ?? []).sorted(), on: host)
-        }
-        try await settleUndumped(doable, judge: judge)
-        let restores = Dictionary(grouping: try await restorable(doable), by: \.destination)
-        try await onEveryHost(restores.keys.sorted()) { host in
-            // Controls first: they decide what a failure on other hosts means.
-            let cells = (restores[host] ?? []).sorted { ($0.isControl ? 0 : 1, $0) < ($1.isControl ? 0 : 1, $1) }
-            try await restoreAll(cells, on: host, judge: judge)
-        }
+        try await dumpAndRestore(doable, judge: judge)
         try await judge.flush()
         // What was carried from guests that had to be thrown away.
         try? FileManager.default.removeItem(atPath: "\(folder)/tmp")
@@ -139,18 +133,40 @@ public struct Runner: Sendable {
         }
     }
 
-    /// Runs a body for every host, as many at once as guests are allowed.
-    private func onEveryHost(
-        _ hosts: [HostName], _ body: @escaping @Sendable (HostName) async throws -> Void
-    ) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            var waiting = hosts[...]
-            for host in waiting.prefix(max(1, options.guestsAtOnce)) { group.addTask { try await body(host) } }
-            waiting = waiting.dropFirst(max(1, options.guestsAtOnce))
-            while try await group.next() != nil {
-                if let host = waiting.popFirst() { group.addTask { try await body(host) } }
+    /// Every dump once, and every restore as soon as its image is there.
+    private func dumpAndRestore(_ cells: [Cell], judge: CellJudge) async throws {
+        let scheduler = GuestScheduler(guestsAtOnce: options.guestsAtOnce, secondsPerGuest: options.isolate ? 0 : 10)
+        let destinations = Set(cells.map(\.destination)).sorted()
+        let restores = Dictionary(
+            uniqueKeysWithValues: destinations.map { ($0, restoreQueue(on: $0, judge: judge)) })
+        let waiting = Dictionary(grouping: cells, by: \.dump)
+        let release: @Sendable (DumpKey) async throws -> Void = { key in
+            let cells = waiting[key] ?? []
+            if try await settleUndumped(cells, judge: judge) { return }
+            for (host, cells) in Dictionary(grouping: cells, by: \.destination) {
+                await restores[host]?.add(cells.sorted())
             }
+            scheduler.workAdded()
         }
+        var lanes: [GuestScheduler.Lane] = []
+        for (host, keys) in Dictionary(grouping: waiting.keys, by: \.source).sorted(by: { $0.key < $1.key }) {
+            let queue = dumpQueue(on: host, dumped: release)
+            for key in keys.sorted() {
+                if try await isStored(key) { try await release(key) } else { await queue.add([key]) }
+            }
+            lanes.append(
+                GuestScheduler.Lane(
+                    feedsOthers: true, waitingSeconds: { await queue.waitingSeconds },
+                    serve: { try await queue.serve() }))
+        }
+        for host in destinations {
+            guard let queue = restores[host] else { continue }
+            lanes.append(
+                GuestScheduler.Lane(
+                    feedsOthers: false, waitingSeconds: { await queue.waitingSeconds },
+                    serve: { try await queue.serve() }))
+        }
+        try await scheduler.run(lanes)
     }
 
     /// Boots a guest of a host, records the boot, and runs the body in it.
@@ -171,8 +187,10 @@ public struct Runner: Sendable {
                 emit(
                     .booted(
                         name, milliseconds: guest.bootMilliseconds, origin: guest.origin, slowdown: guest.slowdown))
-                try await store.recordHost(
-                    HostResult(spec: spec, fingerprint: guest.fingerprint, packages: packages))
+                if memory.learn(name, guest.fingerprint) {
+                    try await store.recordHost(
+                        HostResult(spec: spec, fingerprint: guest.fingerprint, packages: packages))
+                }
                 try await body(guest, boot)
             }
             emit(.ended(name, purpose: purpose))

@@ -8,101 +8,139 @@ enum WorkResult<Value: Sendable>: Sendable {
     case tainted(Value, why: String)
 }
 
-/// One host's pieces of work, done one after the other in as few boots as their outcomes allow.
+/// One host's pieces of work of one kind. They come as they become possible, and are done in as few guests as their
+/// outcomes allow.
 ///
 /// A piece of work under which the guest was lost or tainted may be the cause or the victim. It is done once more,
 /// alone in a fresh guest, and only that counts.
-struct WorkQueue<Machine: Sendable, Item: Sendable, Value: Sendable>: Sendable {
-    /// Boots a guest and runs the body in it.
-    let withGuest:
-        @Sendable (_ body: @escaping @Sendable (Machine, _ boot: Int) async throws -> Void) async throws -> Void
-    /// Does one piece of work. Throws what `guestFailure` knows when the guest failed.
-    let perform: @Sendable (Item, Machine, _ boot: Int, _ alone: Bool) async throws -> WorkResult<Value>
-    /// The guest's own failure behind an error; `nil` for an error that ends the run.
-    let guestFailure: @Sendable (any Error) -> LabFailure?
-    /// Takes what is believed.
-    let record: @Sendable (Item, Value) async throws -> Void
-    /// Takes a piece of work that the lab could not do.
-    let miss: @Sendable (Item, LabFailure) async throws -> Void
-    /// Hears that a piece of work is done again alone.
-    let retrying: @Sendable (Item, String) -> Void
-
-    /// Work that is left, and work to be done again; shared with the body that runs in the guest.
-    private actor State {
-        var waiting: [Item]
-        var suspects: [Item] = []
-
-        init(_ items: [Item]) { waiting = items }
-
-        func next() -> Item? { waiting.isEmpty ? nil : waiting.removeFirst() }
-        func suspect(_ item: Item) { suspects.append(item) }
-        func takeSuspects() -> [Item] {
-            defer { suspects = [] }
-            return suspects
-        }
-        func takeWaiting() -> [Item] {
-            defer { waiting = [] }
-            return waiting
-        }
-        var isEmpty: Bool { waiting.isEmpty }
+actor WorkQueue<Machine: Sendable, Item: Sendable, Value: Sendable> {
+    /// What a queue does with its pieces of work.
+    struct Actions: Sendable {
+        /// Starts a guest and runs the body in it.
+        let withGuest:
+            @Sendable (_ body: @escaping @Sendable (Machine, _ boot: Int) async throws -> Void) async throws -> Void
+        /// Does one piece of work. Throws what `guestFailure` knows when the guest failed.
+        let perform: @Sendable (Item, Machine, _ boot: Int, _ alone: Bool) async throws -> WorkResult<Value>
+        /// The guest's own failure behind an error; `nil` for an error that ends the run.
+        let guestFailure: @Sendable (any Error) -> LabFailure?
+        /// Takes what is believed.
+        let record: @Sendable (Item, Value) async throws -> Void
+        /// Takes a piece of work that the lab could not do.
+        let miss: @Sendable (Item, LabFailure) async throws -> Void
+        /// Hears that a piece of work is done again alone.
+        let retrying: @Sendable (Item, String) -> Void
     }
 
-    /// Boots that fail one after the other before the host is given up.
-    private let bootTries = 2
+    /// Starts that fail one after the other before the host is given up.
+    private static var startTries: Int { 2 }
 
-    func run(_ items: [Item]) async throws {
-        let state = State(items)
-        var failedBoots = 0
-        while await !state.isEmpty {
-            let before = failedBoots
-            do {
-                failedBoots = 0
-                try await withGuest { guest, boot in try await serve(state, guest, boot) }
-            } catch {
-                try Task.checkCancellation()
-                guard let failure = guestFailure(error) else { throw error }
-                // Failures under a piece of work are caught in `serve`, so this is a guest that never became ready.
-                failedBoots = before + 1
-                guard failedBoots >= bootTries else { continue }
-                for item in await state.takeWaiting() { try await miss(item, failure) }
+    private let actions: Actions
+    /// So many pieces of work share a guest.
+    private let itemsPerGuest: Int
+    /// Seconds that a piece of work will take.
+    private let cost: @Sendable (Item) -> Double
+    /// Whether the first piece of work goes before the second one.
+    private let precedes: @Sendable (Item, Item) -> Bool
+    private var waiting: [Item] = []
+    private var suspects: [Item] = []
+    private var failedStarts = 0
+    /// Set once the host does not start any more: what comes later is missed as well.
+    private var givenUp: LabFailure?
+
+    init(
+        actions: Actions, itemsPerGuest: Int = .max, cost: @escaping @Sendable (Item) -> Double = { _ in 1 },
+        precedes: @escaping @Sendable (Item, Item) -> Bool = { _, _ in false }
+    ) {
+        self.actions = actions
+        self.itemsPerGuest = itemsPerGuest
+        self.cost = cost
+        self.precedes = precedes
+    }
+
+    /// Adds pieces of work.
+    func add(_ items: [Item]) {
+        for item in items {
+            // Behind all that do not have to wait for it: what came first stays first among equals.
+            let place = waiting.firstIndex { precedes(item, $0) } ?? waiting.endIndex
+            waiting.insert(item, at: place)
+        }
+    }
+
+    /// Seconds of work that no guest has begun; 0 when there is none.
+    var waitingSeconds: Double { (waiting + suspects).reduce(0) { $0 + cost($1) } }
+
+    /// Starts one guest and does what waits, until nothing does or the guest must not be used again.
+    func serve() async throws {
+        if let givenUp {
+            for item in takeAll() { try await actions.miss(item, givenUp) }
+        } else if !waiting.isEmpty {
+            try await serveWaiting()
+        } else if !suspects.isEmpty {
+            try await alone(suspects.removeFirst())
+        }
+    }
+
+    private func serveWaiting() async throws {
+        do {
+            try await actions.withGuest { guest, boot in
+                await self.started()
+                try await self.work(in: guest, boot)
             }
+        } catch {
+            try Task.checkCancellation()
+            guard let failure = actions.guestFailure(error) else { throw error }
+            // Failures under a piece of work are caught in `work`, so this is a guest that never became ready.
+            failedStarts += 1
+            guard failedStarts >= Self.startTries else { return }
+            givenUp = failure
+            for item in takeAll() { try await actions.miss(item, failure) }
         }
-        for item in await state.takeSuspects() { try await alone(item) }
     }
 
-    private func serve(_ state: State, _ guest: Machine, _ boot: Int) async throws {
-        while let item = await state.next() {
+    private func started() { failedStarts = 0 }
+    private func next() -> Item? { waiting.isEmpty ? nil : waiting.removeFirst() }
+    private func suspect(_ item: Item) { suspects.append(item) }
+    private func takeAll() -> [Item] {
+        defer {
+            waiting = []
+            suspects = []
+        }
+        return waiting + suspects
+    }
+
+    private nonisolated func work(in guest: Machine, _ boot: Int) async throws {
+        for _ in 0..<itemsPerGuest {
+            guard let item = await next() else { return }
             do {
-                switch try await perform(item, guest, boot, false) {
+                switch try await actions.perform(item, guest, boot, false) {
                 case .done(let value):
-                    try await record(item, value)
+                    try await actions.record(item, value)
                 case .tainted(_, let why):
-                    retrying(item, why)
-                    await state.suspect(item)
-                    return
+                    actions.retrying(item, why)
+                    return await suspect(item)
                 }
             } catch {
                 try Task.checkCancellation()
-                guard let failure = guestFailure(error) else { throw error }
-                retrying(item, failure.summary)
-                await state.suspect(item)
-                return
+                guard let failure = actions.guestFailure(error) else { throw error }
+                actions.retrying(item, failure.summary)
+                return await suspect(item)
             }
         }
     }
 
     private func alone(_ item: Item) async throws {
+        let actions = actions
         do {
-            try await withGuest { guest, boot in
-                switch try await perform(item, guest, boot, true) {
+            try await actions.withGuest { guest, boot in
+                switch try await actions.perform(item, guest, boot, true) {
                 case .done(let value), .tainted(let value, _):
-                    try await record(item, value)
+                    try await actions.record(item, value)
                 }
             }
         } catch {
             try Task.checkCancellation()
-            guard let failure = guestFailure(error) else { throw error }
-            try await miss(item, failure)
+            guard let failure = actions.guestFailure(error) else { throw error }
+            try await actions.miss(item, failure)
         }
     }
 }

@@ -34,9 +34,12 @@ extension Lab {
                 connection: clone.connection, ready: template.ready, milliseconds: clone.milliseconds,
                 origin: .clone(templateMilliseconds: isNew ? template.bootMilliseconds : nil))
         } catch {
-            if case .cancelled = error { throw error }
-            // Whatever it was: a template that does not clone is worth nothing, and booting says what is wrong.
-            templates.noteFailure(key)
+            switch error {
+            case .cancelled: throw error
+            // The template's own boot came to nothing: booting once more would say the same.
+            case .silent, .bootTimedOut, .panicked, .versionMismatch: throw error
+            default: templates.noteFailure(key)
+            }
             await Self.blocking { templates.remove(key) }
             return try await boot(asked, .bootInstead(why: error.explanation.line))
         }
@@ -56,7 +59,12 @@ extension Lab {
         arguments.memory = .clone(place.memory)
         var asked = asked
         asked.bootSeconds = min(asked.bootSeconds, Self.cloneSeconds)
-        return try await launch(asked, words: arguments.words, .clone(state: place.state, ready: template.ready))
+        do throws(VMError) {
+            return try await launch(asked, words: arguments.words, .clone(state: place.state, ready: template.ready))
+        } catch {
+            if case .cancelled = error { throw error }
+            throw .cloneFailed(host: arguments.spec.name, why: error.explanation.line)
+        }
     }
 
     /// The template of a key, made if there is none.
@@ -76,10 +84,21 @@ extension Lab {
         arguments.memory = .template(part.memory)
         var settings = asked
         settings.consoleFile = part.console
-        let booted = try await launch(settings, words: arguments.words, .boot)
-        let frozen = await booted.connection.freeze(to: part.state)
-        await booted.connection.stop()
-        try frozen.get()
+        do throws(VMError) {
+            let booted = try await launch(settings, words: arguments.words, .boot)
+            let frozen = await booted.connection.freeze(to: part.state)
+            await booted.connection.stop()
+            try frozen.get()
+            return (try await publish(key, part, booted, in: templates), true)
+        } catch {
+            await Self.blocking { templates.discard(part) }
+            throw error
+        }
+    }
+
+    private func publish(
+        _ key: String, _ part: Template.Place, _ booted: StartedGuest, in templates: TemplateStore
+    ) async throws(VMError) -> Template {
         let made = await Self.blocking { () -> Result<Template, VMError> in
             do throws(VMError) {
                 return .success(
@@ -88,7 +107,7 @@ extension Lab {
                 return .failure(error)
             }
         }
-        return (try made.get(), true)
+        return try made.get()
     }
 
     /// Starts QEMU and waits until the guest takes requests.

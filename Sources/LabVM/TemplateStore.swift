@@ -106,6 +106,11 @@ final class TemplateStore: Sendable {
         return part
     }
 
+    /// Gives up what was being built.
+    ///
+    /// - Precondition: The key is locked.
+    func discard(_ part: Template.Place) { Self.removeFolder(part.folder) }
+
     /// Makes a built template the key's.
     ///
     /// - Precondition: The key is locked; no guest writes to the files any more.

@@ -29,8 +29,8 @@ private final class FakeLab: Sendable {
         self.script = script
     }
 
-    func run(_ items: [String]) async throws -> Log {
-        let queue = WorkQueue<Int, String, String>(
+    func run(_ items: [String], itemsPerGuest: Int = .max) async throws -> Log {
+        let actions = WorkQueue<Int, String, String>.Actions(
             withGuest: { body in
                 let boot = self.log.withLock { log in
                     log.boots += 1
@@ -50,7 +50,9 @@ private final class FakeLab: Sendable {
             record: { item, value in self.log.withLock { $0.recorded.append("\(item)=\(value)") } },
             miss: { item, _ in self.log.withLock { $0.missed.append(item) } },
             retrying: { item, _ in self.log.withLock { $0.retried.append(item) } })
-        try await queue.run(items)
+        let queue = WorkQueue(actions: actions, itemsPerGuest: itemsPerGuest)
+        await queue.add(items)
+        while await queue.waitingSeconds > 0 { try await queue.serve() }
         return log.withLock { $0 }
     }
 }
@@ -96,6 +98,12 @@ struct WorkQueueTests {
         let log = try await FakeLab(bootFails: { _ in true }) { item, _ in .done(item) }.run(["a", "b"])
         #expect(log.boots == 2)
         #expect(log.missed == ["a", "b"])
+    }
+
+    @Test("a guest does no more than its share")
+    func share() async throws {
+        let log = try await FakeLab { item, _ in .done(item) }.run(["a", "b", "c"], itemsPerGuest: 1)
+        #expect(log.done == ["a@1", "b@2", "c@3"])
     }
 
     @Test("one failed boot loses nothing")
