@@ -81,9 +81,13 @@ class Child:
         """`files` are names or descriptors for 0, 1, 2; `limits` (resource, bytes); `groups` cgroup.procs files to join."""
         self.words = words
         self.started = time.monotonic()
+        # A signal for the program may come before that is there; the harness's own handlers are not for it.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
         self.pid = os.fork()
         ends.pop(self.pid, None)
-        if self.pid == 0:
+        if self.pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        else:
             try:
                 self._become(words, directory, environment or {}, files, session, limits, groups)
             finally:
@@ -102,7 +106,7 @@ class Child:
                 file = os.open(file or "/dev/null", flags, 0o644)
             os.dup2(file, number)
         os.chdir(directory)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
