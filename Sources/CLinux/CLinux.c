@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef __x86_64__
@@ -48,6 +49,13 @@ uint64_t crl_xgetbv(uint32_t index) {
 uint64_t crl_vdso_base(void) { return getauxval(AT_SYSINFO_EHDR); }
 
 uint64_t crl_auxiliary(uint64_t type) { return getauxval(type); }
+
+void crl_clock(int clock, int64_t *seconds, int64_t *nanoseconds) {
+    struct timespec time = {0};
+    clock_gettime(clock, &time);
+    *seconds = time.tv_sec;
+    *nanoseconds = time.tv_nsec;
+}
 
 static long call3(long number, unsigned long a0, unsigned long a1, unsigned long a2) {
     return crl_syscall(number, a0, a1, a2, 0, 0, 0);

@@ -13,7 +13,8 @@ extension DumpCollector {
                     throw refuse(task, "hardware breakpoint", "debug registers are not carried")
                 }
                 let registers = try EngineError.wrap("read the registers", task: task) { () throws(LinuxError) in
-                    try Ptrace.registers(task)
+                    if let known = tree.registers[task] { return known }
+                    return try Ptrace.registers(task)
                 }
                 if !registers.is64Bit {
                     throw refuse(task, "code segment 0x\(String(registers.cs, radix: 16))", "it runs 32-bit code")
@@ -41,6 +42,7 @@ extension DumpCollector {
             try Kcmp.same(.files, process, task)
         }
         if same { return }
+        partedTables.insert(task)
         do throws(LinuxError) {
             Files.close(try Pidfd.open(task))
         } catch {

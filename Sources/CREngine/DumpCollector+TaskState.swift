@@ -92,31 +92,23 @@ extension DumpCollector {
 
     // MARK: Process
 
-    /// What belongs to a whole process, asked of its first task.
-    func processState(_ remote: RemoteTask) throws(EngineError) -> ProcessStateValue {
+    /// What belongs to a whole process, as one of its tasks has answered.
+    func processState(
+        _ remote: RemoteTask, _ questions: ProcessQuestions, _ answers: [Int64], _ results: [UInt64]
+    ) throws(EngineError) -> ProcessStateValue {
         var state = ProcessStateValue()
-        let scratch = try remote.scratch()
-        var batch = RemoteBatch()
-        let deny = batch.ask(.prctl, 66, 0, 0, 0, 0)  // PR_GET_MDWE, since 6.3
-        let merge = batch.ask(.prctl, 68, 0, 0, 0, 0)  // PR_GET_MEMORY_MERGE, since 6.4
-        let permission = batch.ask(.arch_prctl, 0x1022, scratch)  // ARCH_GET_XCOMP_PERM, since 5.16
-        let masking = batch.ask(.arch_prctl, 0x4001, scratch + 8)  // ARCH_GET_UNTAG_MASK, since 6.4
-        // KEYCTL_GET_KEYRING_ID of the process's keyring, without making one.
-        let keys = batch.ask(.keyctl, 0, UInt64(bitPattern: -2), 0)
-        let barriers = batch.ask(.membarrier, 1 << 9, 0, 0)  // MEMBARRIER_CMD_GET_REGISTRATIONS, since 6.3
-        let answers = try remote.run(batch)
-        let bytes = try remote.read(at: scratch, count: 16)
-        if answers[masking] == 0, bytes.word(at: 8) != UInt64.max {
+        if questions.masksAddresses(answers, results) {
             throw refuse(remote.task, "linear address masking", "its pointers carry tags, which are not carried")
         }
-        if answers[keys] > 0 {
-            throw refuse(remote.task, "process keyring \(answers[keys])", "keys that the kernel keeps are not carried")
+        if let keyring = questions.keyring(answers) {
+            throw refuse(remote.task, "process keyring \(keyring)", "keys that the kernel keeps are not carried")
         }
-        if answers[deny] > 0 { state.denyWriteExecute = UInt32(truncatingIfNeeded: answers[deny]) }
-        state.mergesMemory = answers[merge] == 1
-        if answers[permission] == 0 { state.permittedComponents = bytes.word(at: 0) }
-        let known = answers[barriers]
-        state.membarriers = known >= 0 ? UInt32(truncatingIfNeeded: known) : try membarriers(remote)
+        questions.complete(&state, answers, results)
+        if let known = questions.membarriers(answers) {
+            state.membarriers = known
+        } else {
+            state.membarriers = try membarriers(remote)
+        }
         if let text = try? Files.text(of: "/proc/\(remote.task)/loginuid"), let user = UInt32(text.filter(\.isNumber)) {
             state.loginUser = user
         }
@@ -134,43 +126,6 @@ extension DumpCollector {
         let known = try remote.attempt(.membarrier, [0, 0, 0])
         if known > 0, known & 1 << 2 != 0 { found |= 1 << 2 }
         return found
-    }
-}
-
-/// The questions that complete a task's state, as part of a batch of calls.
-struct TaskQuestions {
-    private var state: TaskStateValue
-    private let keyring: Int
-    private var machineCheck: Int?
-    private var cpuid: Int?
-    private var speculation: [Int] = []
-
-    /// Whether this CPU can trap CPUID: ARCH_SET_CPUID fails with ENODEV otherwise. The engine sets what it has.
-    private static let hasCPUIDFaulting = Kernel.errno(of: Kernel.attempt(.arch_prctl, 0x1012, 1)) == nil
-
-    /// - Parameter scratch: Room for four bytes.
-    init(_ state: TaskStateValue, at scratch: UInt64, _ batch: inout RemoteBatch) {
-        self.state = state
-        batch.ask(.prctl, 25, scratch)  // PR_GET_TSC
-        // KEYCTL_GET_KEYRING_ID of the thread's keyring, without making one.
-        keyring = batch.ask(.keyctl, 0, UInt64(bitPattern: -1), 0)
-        if Self.hasCPUIDFaulting { cpuid = batch.ask(.arch_prctl, 0x1011, 0) }  // ARCH_GET_CPUID
-        if state.machineCheckKill != 2 { machineCheck = batch.ask(.prctl, 34, 0, 0, 0, 0) }  // PR_MCE_KILL_GET
-        // PR_GET_SPECULATION_CTRL
-        for which in state.speculation.indices { speculation.append(batch.ask(.prctl, 52, UInt64(which), 0, 0, 0)) }
-    }
-
-    /// The serial number of the thread's own keyring; `nil` without one.
-    func keyring(_ answers: [Int64]) -> Int64? { answers[keyring] > 0 ? answers[keyring] : nil }
-
-    func answered(_ answers: [Int64], _ counter: UInt32, _ dispatch: Ptrace.UserDispatch?) -> TaskStateValue {
-        var state = state
-        state.isTSCForbidden = counter == 2
-        if let cpuid { state.isCPUIDForbidden = answers[cpuid] == 0 }
-        if let machineCheck, answers[machineCheck] >= 0 { state.machineCheckKill = UInt32(answers[machineCheck]) }
-        state.speculation = speculation.map { UInt64(max(0, answers[$0])) }
-        if let dispatch { state.userDispatch = [dispatch.mode, dispatch.selector, dispatch.offset, dispatch.length] }
-        return state
     }
 }
 

@@ -25,30 +25,14 @@ extension DumpCollector {
             let trap = Signals.mask([Signals.trap])
             let status = process.status
             if (status.ignoredSignals | status.pendingSignals | status.sharedPendingSignals) & trap == 0 {
-                try leader.openBench()
+                try leader.openBench(lanes: lanes(for: process))
             }
             space.futureLock = try futureLock(process, scratch: try leader.scratch())
             try collectProcess(leader, process, &record, &space, signalTable: signalTable)
             record.state.aioRings = rings
-            if process.leaderHasEnded { try collectEndedLeader(process, &record) }
-            try collectTask(leader, process)
-            if process.tasks.count > 1 { try leader.rest() }
-            for task in process.tasks.dropFirst() {
-                try checkInterruption()
-                let remote = try RemoteTask(task: task, systemCallAddress: instruction)
-                remote.wakeups = wakeups
-                remote.borrowScratch(of: leader)
-                do throws(EngineError) {
-                    try sleepProbe.ask(remote, process.subject)
-                    try collectTask(remote, process)
-                } catch {
-                    failure = error
-                }
-                // Even after SIGTERM the task gets its registers back first.
-                remote.wakeups = 0
-                try remote.park()
-                tree.send(remote.deferredSignals, to: process.pid)
-                if failure != nil { break }
+            if process.tasks.count > 1 {
+                try leader.rest()
+                try collectThreads(process, leader)
             }
         } catch {
             failure = failure ?? error
@@ -59,11 +43,16 @@ extension DumpCollector {
         if let failure { throw failure }
     }
 
+    /// Asks a process for what belongs to all of it, and to the task that is asked.
     private func collectProcess(
         _ remote: RemoteTask, _ process: FrozenTree.Process, _ record: inout ProcessRecord,
         _ space: inout AddressSpaceRecord, signalTable: UInt32?
     ) throws(EngineError) {
+        var task = try outside(remote, process)
+        task.rseq = try rseq(remote, process)
+        // One page: the interval timers and a flag, answers of the process and of the task, signal actions.
         let scratch = try remote.scratch()
+        let (stateOffset, taskOffset, actionOffset) = (112, 128, 1024)
         var batch = RemoteBatch()
         for which in 0..<UInt64(3) {
             batch.add(.getitimer, which, scratch + which * 32, doing: "read an interval timer")
@@ -72,8 +61,12 @@ extension DumpCollector {
         batch.add(.prctl, 3, doing: "ask whether it may be dumped")
         batch.add(.prctl, 42, doing: "ask for huge pages")
         batch.add(.brk, 0, doing: "read the program break")
-        let answers = try remote.run(batch).map { UInt64(bitPattern: $0) }
-        let bytes = try remote.read(at: scratch, count: 100)
+        let processQuestions = ProcessQuestions(at: scratch + UInt64(stateOffset), &batch)
+        let taskQuestions = TaskQuestions(task.state, at: scratch + UInt64(taskOffset), &batch)
+        if signalTable != nil { askActions(process, scratch + UInt64(actionOffset), &batch) }
+        let answers = try remote.run(batch)
+        let bytes = try remote.read(at: scratch, count: actionOffset + (signalTable == nil ? 0 : 64 * 32))
+        func words(_ offset: Int, _ count: Int) -> [UInt64] { (0..<count).map { bytes.word(at: offset + $0 * 8) } }
         for which in 0..<3 {
             let offset = which * 32
             var timer = IntervalTimerValue()
@@ -88,8 +81,12 @@ extension DumpCollector {
         record.isSubreaper = bytes.half(at: 96) != 0
         space.dumpable = UInt32(truncatingIfNeeded: answers[4])
         space.hugePagesDisabled = answers[5] != 0
-        space.programBreak = answers[6]
-        record.state = try processState(remote)
+        space.programBreak = UInt64(bitPattern: answers[6])
+        record.state = try processState(remote, processQuestions, answers, words(stateOffset, 2))
+        try finish(&task, remote, taskQuestions, answers, words(taskOffset, 6))
+        if let signalTable {
+            contents.signalTables.append(actions(process, Array(bytes[actionOffset...]), signalTable))
+        }
         record.timers = try posixTimers(remote, process, scratch)
         for child in tree.processes where child.groupStopSignal != 0 && child.parent == process.pid {
             try remote.write(words: [0, 0], at: scratch)
@@ -101,7 +98,19 @@ extension DumpCollector {
                 reportedStops.insert(child.pid)
             }
         }
-        if let signalTable { contents.signalTables.append(try actions(remote, process, scratch, signalTable)) }
+        if process.leaderHasEnded { try collectEndedLeader(process, &record) }
+        contents.tasks.append(task)
+    }
+
+    /// Completes a record by what the task has answered.
+    func finish(
+        _ record: inout TaskRecord, _ remote: RemoteTask, _ questions: TaskQuestions, _ answers: [Int64],
+        _ results: [UInt64]
+    ) throws(EngineError) {
+        if let keyring = questions.keyring(answers) {
+            throw refuse(remote.task, "thread keyring \(keyring)", "keys that the kernel keeps are not carried")
+        }
+        questions.complete(&record, answers, results, remote.userDispatch)
     }
 
     private func posixTimers(
@@ -159,25 +168,26 @@ extension DumpCollector {
         throw refuse(process.pid, name, "it counts the CPU time of a thread that the kernel does not name")
     }
 
-    private func actions(
-        _ remote: RemoteTask, _ process: FrozenTree.Process, _ scratch: UInt64, _ number: UInt32
-    ) throws(EngineError) -> SignalTableRecord {
-        var record = SignalTableRecord()
-        record.number = number
-        // A signal that is neither caught nor ignored has the default action; flags there mean something for SIGCHLD only.
-        let status = process.status
-        let wanted = status.caughtSignals | status.ignoredSignals | Signals.mask([Signals.child])
-        record.actions = [SignalActionValue](repeating: SignalActionValue(), count: 64)
-        var batch = RemoteBatch()
-        for signal in 1...64 where wanted >> UInt64(signal - 1) & 1 != 0 {
-            if signal == Int(Signals.kill) || signal == Int(Signals.stop) { continue }
-            let target = scratch + UInt64((signal - 1) * 32)
+    /// A signal that is neither caught nor ignored has the default action; flags there mean something for SIGCHLD only.
+    private func wantedActions(_ process: FrozenTree.Process) -> [Int] {
+        let wanted = process.status.caughtSignals | process.status.ignoredSignals | Signals.mask([Signals.child])
+        return (1...64).filter {
+            wanted >> UInt64($0 - 1) & 1 != 0 && $0 != Int(Signals.kill) && $0 != Int(Signals.stop)
+        }
+    }
+
+    private func askActions(_ process: FrozenTree.Process, _ results: UInt64, _ batch: inout RemoteBatch) {
+        for signal in wantedActions(process) {
+            let target = results + UInt64((signal - 1) * 32)
             batch.add(.rt_sigaction, UInt64(signal), 0, target, 8, doing: "read the action of signal \(signal)")
         }
-        try remote.run(batch)
-        let bytes = try remote.read(at: scratch, count: 2048)
-        for signal in 1...64 where wanted >> UInt64(signal - 1) & 1 != 0 {
-            if signal == Int(Signals.kill) || signal == Int(Signals.stop) { continue }
+    }
+
+    private func actions(_ process: FrozenTree.Process, _ bytes: [UInt8], _ number: UInt32) -> SignalTableRecord {
+        var record = SignalTableRecord()
+        record.number = number
+        record.actions = [SignalActionValue](repeating: SignalActionValue(), count: 64)
+        for signal in wantedActions(process) {
             let offset = (signal - 1) * 32
             var action = SignalActionValue()
             action.handler = bytes.word(at: offset)
@@ -191,7 +201,20 @@ extension DumpCollector {
 
     // MARK: One task
 
-    private func collectTask(_ remote: RemoteTask, _ process: FrozenTree.Process) throws(EngineError) {
+    func collectTask(_ remote: RemoteTask, _ process: FrozenTree.Process) throws(EngineError) {
+        var record = try outside(remote, process)
+        record.rseq = try rseq(remote, process)
+        let scratch = try remote.scratch()
+        var batch = RemoteBatch()
+        let questions = TaskQuestions(record.state, at: scratch, &batch)
+        let answers = try remote.run(batch)
+        let results = try remote.read(at: scratch, count: TaskQuestions.resultBytes)
+        try finish(&record, remote, questions, answers, (0..<6).map { results.word(at: $0 * 8) })
+        contents.tasks.append(record)
+    }
+
+    /// What shows of a task without asking it.
+    func outside(_ remote: RemoteTask, _ process: FrozenTree.Process) throws(EngineError) -> TaskRecord {
         let tid = remote.task
         var record = TaskRecord()
         record.tid = inner(tid)
@@ -218,17 +241,16 @@ extension DumpCollector {
                 remote.original, isSignalDue: isSignalDue, codeBefore: codeBefore, memory: memory)).words
         record.innerTids = try levels(status.namespaceTids, tid).inner
         (record.xstateKind, record.xstate) = try extendedState(tid)
-        try askTask(remote, &record, try outerState(of: tid, status, stat, process.subject))
+        record.state = try outerState(of: tid, status, stat, process.pid)
         let robust = try EngineError.wrap("read the robust futex list", task: tid) { () throws(LinuxError) in
             try Limits.robustList(of: tid)
         }
         record.robustListHead = robust.head
         record.robustListBytes = robust.length
-        record.rseq = try rseq(remote, process)
-        record.credentials = credentials(status, of: process.subject, secureBits: record.credentials.secureBits)
+        record.credentials = credentials(status, of: process.subject)
         record.scheduling = (try? Limits.scheduling(of: tid)) ?? []
         record.state.sleepNanoseconds = sleep?.nanoseconds ?? 0
-        contents.tasks.append(record)
+        return record
     }
 
     /// The first task of a process, of which the kernel keeps no more than whose it was and how it ended.
@@ -243,37 +265,8 @@ extension DumpCollector {
         leader.process = leader.tid
         leader.comm = process.stat.comm
         leader.innerTids = try levels(status.namespaceTids, process.pid).inner
-        leader.credentials = credentials(status, of: process.subject, secureBits: 0)
+        leader.credentials = credentials(status, of: process.subject)
         contents.tasks.append(leader)
-    }
-
-    private func askTask(
-        _ remote: RemoteTask, _ record: inout TaskRecord, _ state: TaskStateValue
-    ) throws(EngineError) {
-        let scratch = try remote.scratch()
-        var batch = RemoteBatch()
-        batch.add(.sigaltstack, 0, scratch, doing: "read the alternate stack")
-        batch.add(.prctl, 2, scratch + 24, doing: "read the parent death signal")  // PR_GET_PDEATHSIG
-        let tidAddress = batch.ask(.prctl, 40, scratch + 32)  // PR_GET_TID_ADDRESS
-        batch.add(.personality, 0xffff_ffff, doing: "read the personality")
-        batch.add(.prctl, 27, doing: "read the secure bits")
-        batch.add(.prctl, 30, doing: "read the timer slack")
-        let questions = TaskQuestions(state, at: scratch + 40, &batch)
-        let answers = try remote.run(batch)
-        let bytes = try remote.read(at: scratch, count: 44)
-        if let keyring = questions.keyring(answers) {
-            throw refuse(remote.task, "thread keyring \(keyring)", "keys that the kernel keeps are not carried")
-        }
-        record.state = questions.answered(answers, bytes.half(at: 40), remote.userDispatch)
-        record.alternateStack.pointer = bytes.word(at: 0)
-        // SS_ONSTACK says where the task runs now; it cannot be set.
-        record.alternateStack.flags = bytes.half(at: 8) & ~1
-        record.alternateStack.sizeBytes = bytes.word(at: 16)
-        record.parentDeathSignal = Int32(bitPattern: bytes.half(at: 24))
-        if Kernel.errno(of: answers[tidAddress]) == nil { record.clearTidAddress = bytes.word(at: 32) }
-        record.personality = UInt32(truncatingIfNeeded: answers[3])
-        record.credentials.secureBits = UInt32(truncatingIfNeeded: answers[4])
-        record.timerSlackNanoseconds = UInt64(bitPattern: answers[5])
     }
 
     private func extendedState(_ tid: Int32) throws(EngineError) -> (XstateKind, [UInt8]) {
@@ -293,7 +286,7 @@ extension DumpCollector {
         )
     }
 
-    private func credentials(_ status: TaskStatus, of process: Int32, secureBits: UInt32) -> CredentialsValue {
+    private func credentials(_ status: TaskStatus, of process: Int32) -> CredentialsValue {
         var value = CredentialsValue()
         value.users = status.uids.map { UInt64(inside($0, process, isGroup: false)) }
         value.groups = status.gids.map { UInt64(inside($0, process, isGroup: true)) }
@@ -304,26 +297,25 @@ extension DumpCollector {
         value.bounding = status.capabilitiesBounding
         value.ambient = status.capabilitiesAmbient
         value.noNewPrivileges = status.noNewPrivileges
-        value.secureBits = secureBits
         return value
     }
 
     private func rseq(_ remote: RemoteTask, _ process: FrozenTree.Process) throws(EngineError) -> RseqValue {
-        let tid = remote.task
-        var value = RseqValue()
-        let known = try EngineError.wrap("read the rseq registration", task: tid) { () throws(LinuxError) in
-            try Ptrace.rseqConfiguration(tid)
+        if let known = try tree.settling.rseq(of: remote.task) { return RseqValue(known) }
+        guard let found = try RseqGuess.find(remote, tree.settling.rseqOffset(of: process.subject)) else {
+            return RseqValue()
         }
-        if let known {
-            value.address = known.address
-            value.sizeBytes = known.sizeBytes
-            value.signature = known.signature
-            value.flags = known.flags
-        } else if let found = try RseqGuess.find(remote, tree.settling.rseqOffset(of: process.subject)) {
-            value = found
-            tree.settling.learn(
-                Int64(bitPattern: found.address &- remote.original.fsBase), of: process.subject)
-        }
-        return value
+        tree.settling.learn(Int64(bitPattern: found.address &- remote.original.fsBase), of: process.subject)
+        return found
+    }
+}
+
+extension RseqValue {
+    init(_ known: Ptrace.RseqConfiguration) {
+        self.init()
+        address = known.address
+        sizeBytes = known.sizeBytes
+        signature = known.signature
+        flags = known.flags
     }
 }

@@ -91,6 +91,8 @@ final class DumpCollector {
     var externals: [String: String] = [:]
     /// Outer TID to the TID in the workload's PID namespace.
     var innerTids: [Int32: Int32] = [:]
+    /// Threads with a descriptor table that is not their process's.
+    var partedTables: Set<Int32> = []
     /// Tasks that stand for processes whose first task has ended.
     private var owners: [Int32: Int32] = [:]
     /// The process of each task that is not its first one.
@@ -291,28 +293,38 @@ final class DumpCollector {
         // Threads may have parted from their process; CLONE_FILES and CLONE_FS are what keeps them together.
         var own: [Int32: (table: UInt32, system: UInt32)] = [:]
         for task in process.tasks.dropFirst() {
-            let ownTable = try fileTables.find(task) { newNumber() }
-            let ownSystem = try fileSystems.find(task) { newNumber() }
-            if ownTable.isNew { try collectDescriptors(of: task, number: ownTable.number) }
-            if ownSystem.isNew {
-                let status = try EngineError.wrap("read the status", task: task) { () throws(LinuxError) in
-                    try Procfs.status(task)
-                }
-                try collectFileSystem(of: task, umask: status.umask, number: ownSystem.number)
+            let tableIsShared = !partedTables.contains(task)
+            let systemIsShared = try EngineError.wrap("compare with task \(subject)", task: task) {
+                () throws(LinuxError) in try Kcmp.same(.filesystem, subject, task)
             }
+            if tableIsShared, systemIsShared { continue }
+            let ownTable = tableIsShared ? table.number : try parted(tableOf: task)
+            let ownSystem = systemIsShared ? system.number : try parted(systemOf: task)
             own[inner(task)] = (
-                ownTable.number == table.number ? 0 : ownTable.number,
-                ownSystem.number == system.number ? 0 : ownSystem.number
+                ownTable == table.number ? 0 : ownTable, ownSystem == system.number ? 0 : ownSystem
             )
         }
+        let firstTask = contents.tasks.count
         try collectTasks(
             process, mappings, record: &record, space: &space, signalTable: signals.isNew ? signals.number : nil)
-        for index in contents.tasks.indices {
+        for index in contents.tasks.indices[firstTask...] {
             guard let parted = own[contents.tasks[index].tid] else { continue }
             (contents.tasks[index].fileTable, contents.tasks[index].fileSystem) = parted
         }
         if memory.isNew { contents.addressSpaces.append(space) }
         contents.processes.append(record)
+    }
+
+    private func parted(tableOf task: Int32) throws(EngineError) -> UInt32 {
+        let own = try fileTables.find(task) { newNumber() }
+        if own.isNew { try collectDescriptors(of: task, number: own.number) }
+        return own.number
+    }
+
+    private func parted(systemOf task: Int32) throws(EngineError) -> UInt32 {
+        let own = try fileSystems.find(task) { newNumber() }
+        if own.isNew { try collectFileSystem(of: task, umask: status(of: task).umask, number: own.number) }
+        return own.number
     }
 
     private func collectFileSystem(of pid: Int32, umask: UInt32, number: UInt32) throws(EngineError) {

@@ -30,6 +30,8 @@ final class FrozenTree {
     private var seized: [Int32] = []
     private var seizedSet: Set<Int32> = []
     private var stopSignal: [Int32: Int32] = [:]
+    /// Registers of tasks that have just been stopped; not of those in a stop of job control.
+    private(set) var registers: [Int32: Registers] = [:]
     /// Processes whose first task has ended: nothing of their memory shows under their own number.
     private var leaderless: Set<Int32> = []
     /// Signals that reached tasks during remote calls, to be sent again when they run.
@@ -65,35 +67,39 @@ final class FrozenTree {
         var known: Set<Int32> = [root]
         var order: [Int32] = [root]
         var index = 0
-        while index < order.count {
-            let pid = order[index]
-            index += 1
-            if pid == ownPid {
-                throw .refused(
-                    .unsupported(task: pid, object: "process \(pid)", "the tree holds the engine's own process"))
-            }
-            guard let process = try freeze(process: pid, isRoot: pid == root) else { continue }
-            processes.append(process)
-            // The whole process stands still, so its list of children can only lose members now.
-            for task in process.tasks {
-                for child in try children(of: task, in: pid) where known.insert(child).inserted { order.append(child) }
-            }
-        }
-        // Parents that were still running while an earlier sibling was being stopped cannot exist: a process's children are
-        // listed only after all its tasks stopped. What is left are children that lost their parent inside the tree and
-        // went to a subreaper within it; one more look finds them.
-        var again = true
-        while again {
-            again = false
-            for process in processes {
+        // Tasks that have children; and whether somebody was gone or ended before it could be stopped.
+        var parents: [(task: Int32, process: Int32)] = []
+        var lostSomebody = false
+        repeat {
+            while index < order.count {
+                let pid = order[index]
+                index += 1
+                if pid == ownPid {
+                    throw .refused(
+                        .unsupported(task: pid, object: "process \(pid)", "the tree holds the engine's own process"))
+                }
+                guard let process = try freeze(process: pid, isRoot: pid == root) else {
+                    lostSomebody = true
+                    continue
+                }
+                processes.append(process)
+                if process.isZombie { lostSomebody = true }
+                // The whole process stands still, so its list of children can only lose members now.
                 for task in process.tasks {
-                    for child in try children(of: task, in: process.pid) where known.insert(child).inserted {
-                        if let found = try freeze(process: child, isRoot: false) { processes.append(found) }
-                        again = true
-                    }
+                    let children = try children(of: task, in: pid)
+                    if children.isEmpty { continue }
+                    parents.append((task, pid))
+                    for child in children where known.insert(child).inserted { order.append(child) }
                 }
             }
-        }
+            // ... or be given some by those that still ran: a sibling that a child makes (CLONE_PARENT), and orphans, which
+            // go to a subreaper in the tree when their parent has ended. One more look finds them.
+            let candidates =
+                lostSomebody ? processes.flatMap { process in process.tasks.map { ($0, process.pid) } } : parents
+            for (task, pid) in candidates {
+                for child in try children(of: task, in: pid) where known.insert(child).inserted { order.append(child) }
+            }
+        } while index < order.count
         try takeFromFreezer()
         // Only now: until all stood, one could still change what another shares with it, or take away its terminal.
         for position in processes.indices {
@@ -289,7 +295,7 @@ final class FrozenTree {
                         try Ptrace.interrupt(task)
                         continue
                     }
-                    try settling.settle(task, of: pid, registers)
+                    self.registers[task] = try settling.settle(task, of: pid, registers)
                     return true
                 case .stopped(let signal, event: 0, systemCall: false):
                     // It was about to take a signal. It shall: the interrupt is still due and comes right after.
@@ -395,7 +401,8 @@ final class FrozenTree {
             levels[level].append(process)
         }
         // All or none: what the engine does not come to any more ends with it.
-        for task in seized { try? Ptrace.setOptions(task, .killOnExit) }
+        // One task ends its whole process.
+        for process in processes where !process.isZombie { try? Ptrace.setOptions(process.subject, .killOnExit) }
         let deadline = Deadline(seconds: 30)
         for level in levels.reversed() {
             for process in level where !process.isZombie { try? Signals.send(Signals.kill, to: process.pid) }

@@ -6,6 +6,7 @@ internal import LinuxKit
 /// `CRENGINE_FAULT=NAME[:ACTION]` in its environment says where and what.
 enum FaultPoint: String, CaseIterable {
     case dumpFrozen = "dump-frozen"
+    case dumpAsking = "dump-asking"
     case dumpCollected = "dump-collected"
     case dumpMetadata = "dump-metadata"
     case dumpWritten = "dump-written"

@@ -9,6 +9,7 @@ struct FreezeSettle {
     /// The area of rseq(2) on kernels that do not tell, relative to the thread pointer; by process.
     private var rseqOffsets: [Int32: Int64?] = [:]
     private var vdsos: [Int32: Range<UInt64>] = [:]
+    private var configurations: [Int32: Ptrace.RseqConfiguration?] = [:]
     private let vdsoBytes = UInt64(max(Host.vdso().count, 4096))
 
     /// Calls that end with EINTR when a task is stopped, though no handler ran: signal(7), "interruption by stop signals".
@@ -37,7 +38,11 @@ struct FreezeSettle {
     }
 
     /// Rewinds a call that ended for our stop alone, and aborts a restartable sequence.
-    mutating func settle(_ task: Int32, of process: Int32, _ registers: Registers) throws(LinuxError) {
+    ///
+    /// - Returns: The task's registers as they are now.
+    mutating func settle(
+        _ task: Int32, of process: Int32, _ registers: Registers
+    ) throws(LinuxError) -> Registers {
         var settled = registers
         if registers.rax == UInt64(bitPattern: -4), Self.interruptible.contains(registers.origRax),
             try !Self.isSignalDue(task, anySignal: Self.masking.contains(registers.origRax))
@@ -46,11 +51,13 @@ struct FreezeSettle {
             settled.rip -= 2
             settled.origRax = .max
         }
-        if let abort = try abortAddress(task, of: process, registers.rip) {
+        // Whoever is in a system call is in no sequence.
+        if Int64(bitPattern: registers.origRax) < 0, let abort = try abortAddress(task, of: process, registers.rip) {
             settled.rip = abort.address
             try? RemoteMemory.write(task, at: abort.place, [UInt8](repeating: 0, count: 8))
         }
         if settled != registers { try Ptrace.setRegisters(task, settled) }
+        return settled
     }
 
     private static func isSignalDue(_ task: Int32, anySignal: Bool) throws(LinuxError) -> Bool {
@@ -65,6 +72,22 @@ struct FreezeSettle {
     }
 
     // MARK: rseq
+
+    /// What the kernel says of a stopped task's registration; `nil` when it cannot tell.
+    mutating func rseq(of task: Int32) throws(EngineError) -> Ptrace.RseqConfiguration? {
+        do throws(LinuxError) {
+            return try configuration(of: task)
+        } catch {
+            throw .system(error, task: task, doing: "read the rseq registration")
+        }
+    }
+
+    private mutating func configuration(of task: Int32) throws(LinuxError) -> Ptrace.RseqConfiguration? {
+        if let known = configurations[task] { return known }
+        let found = try Ptrace.rseqConfiguration(task)
+        configurations[task] = .some(found)
+        return found
+    }
 
     /// Where the tasks of a process have their area on kernels that do not tell, relative to the thread pointer.
     mutating func rseqOffset(of process: Int32) -> Int64? {
@@ -85,7 +108,7 @@ struct FreezeSettle {
         _ task: Int32, of process: Int32, _ address: UInt64
     ) throws(LinuxError) -> (address: UInt64, place: UInt64)? {
         let area: UInt64
-        if let known = try Ptrace.rseqConfiguration(task) {
+        if let known = try configuration(of: task) {
             area = known.address
         } else {
             guard let offset = rseqOffset(of: process) else { return nil }

@@ -104,6 +104,27 @@ public final class RemoteTask {
         return waiting
     }
 
+    /// Takes over a task whose registers are known, and leaves it as it is until the first call.
+    init(resting task: Int32, _ registers: Registers, systemCallAddress: UInt64) throws(EngineError) {
+        self.task = task
+        self.systemCallAddress = systemCallAddress
+        timeoutSeconds = 30
+        isResting = true
+        original = registers
+        originalMask = try EngineError.wrap("read the signal mask", task: task) { () throws(LinuxError) in
+            try Ptrace.signalMask(task)
+        }
+        if let dispatch = Ptrace.userDispatch(task), dispatch.mode != 0 { userDispatch = dispatch }
+    }
+
+    /// Gives a task that stands in a stop by a signal its registers and mask back.
+    func giveBack() throws(EngineError) {
+        try EngineError.wrap("give the task its registers back", task: task) { () throws(LinuxError) in
+            try Ptrace.setRegisters(task, original)
+            try Ptrace.setSignalMask(task, originalMask)
+        }
+    }
+
     /// Makes one call and returns the kernel's raw answer.
     public func attempt(_ call: SystemCall, _ arguments: [UInt64]) throws(EngineError) -> Int64 {
         try flush()
@@ -400,17 +421,26 @@ public final class RemoteTask {
     /// Maps scratch memory together with a bench, which ``park()`` unmaps; without a bench where the kernel or the
     /// task's own rules forbid memory that is both writable and executable.
     ///
+    /// - Parameter lanes: For how many tasks at once there shall be room behind it.
     /// - Precondition: The task neither ignores SIGTRAP nor has one pending.
-    func openBench() throws(EngineError) {
-        let size = 3 * 4096
+    func openBench(lanes: Int = 0) throws(EngineError) {
+        let size = (3 * 4096 + lanes * Int(RemoteCrowd.laneBytes) + 4095) / 4096 * 4096
         // PROT_READ|PROT_WRITE|PROT_EXEC, MAP_PRIVATE|MAP_ANONYMOUS
         let answer = try attempt(.mmap, [0, UInt64(size), 7, 0x22, UInt64.max, 0])
         guard Kernel.errno(of: answer) == nil else { return }
         let start = UInt64(bitPattern: answer)
         try write(RemoteBench.program, at: start + 4096)
+        if lanes > 0 { try write(Array(RemoteCrowd.program), at: start + 4096 + 256) }
         benchMapping = RemoteMemory.Range(start: start, count: size)
         scratch = RemoteMemory.Range(start: start, count: 4096)
         bench = RemoteBench(code: start + 4096, table: start + 8192, capacity: 4096 / RemoteBench.entryBytes)
+    }
+
+    /// The lanes behind the bench.
+    func crowd(_ lanes: Int, signal: Int32) -> RemoteCrowd? {
+        guard let range = benchMapping, range.count >= 3 * 4096 + lanes * Int(RemoteCrowd.laneBytes) else { return nil }
+        return RemoteCrowd(
+            code: range.start + 4096 + 256, lanes: range.start + 3 * 4096, capacity: lanes, signal: signal)
     }
 
     /// Uses memory that another task of the same address space has mapped and will unmap.
@@ -439,7 +469,10 @@ public final class RemoteTask {
 
     /// Writes 64-bit words.
     public func write(words: [UInt64], at address: UInt64) throws(EngineError) {
-        try write(words.littleEndianBytes, at: address)
+        try EngineError.wrap("write memory", task: task) { () throws(LinuxError) in
+            try RemoteMemory.write(
+                task, [RemoteMemory.Range(start: address, count: words.count * 8)], words: words)
+        }
     }
 
     /// Puts bytes into the scratch memory and returns their address, `offset` bytes into it.

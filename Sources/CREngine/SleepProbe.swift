@@ -22,13 +22,21 @@ struct SleepProbe {
 
     init(tasks: Int) { budget = tasks > 64 ? 0 : 16 }
 
+    /// Whether a task has to go on for a moment: then it is asked alone, and this before anything else.
+    func wants(_ task: Int32, _ registers: Registers) -> Bool {
+        budget > 0 && deadline?.remainingNanoseconds != 0 && Self.limit(task, registers) != nil
+    }
+
+    private static func limit(_ task: Int32, _ registers: Registers) -> UInt64? {
+        InterruptedCall.unknownSleep(
+            registers, { address in try? RemoteMemory.read(task, at: address &- 64, count: 64) },
+            memory: { address in try? RemoteMemory.read(task, at: address, count: 16) })
+    }
+
     /// - Precondition: The task stands as it was interrupted: nothing was asked of it yet.
     mutating func ask(_ remote: RemoteTask, _ process: Int32) throws(EngineError) {
         let task = remote.task
-        let limit = InterruptedCall.unknownSleep(
-            remote.original, { address in try? RemoteMemory.read(task, at: address &- 64, count: 64) },
-            memory: { address in try? RemoteMemory.read(task, at: address, count: 16) })
-        guard let limit, budget > 0 else { return }
+        guard budget > 0, let limit = Self.limit(task, remote.original) else { return }
         let deadline = self.deadline ?? Deadline(seconds: 0.4)
         self.deadline = deadline
         var strangers = Set(Self.look().wakeups)

@@ -143,22 +143,35 @@ public enum Files {
 
     /// Everything in a file from its start to its end, as `/proc` files need to be read: until read returns 0.
     public static func contents(of path: String) throws(LinuxError) -> [UInt8] {
+        try contents(of: path, chunkBytes: 32768, inOnePiece: false)
+    }
+
+    /// A file of `/proc` that the kernel writes in one go, as those about a single task: what does not fill the room is
+    /// all there is.
+    public static func record(at path: String) throws(LinuxError) -> [UInt8] {
+        try contents(of: path, chunkBytes: 4096, inOnePiece: true)
+    }
+
+    private static func contents(
+        of path: String, chunkBytes: Int, inOnePiece: Bool
+    ) throws(LinuxError) -> [UInt8] {
         let fd = try open(path, .readOnly)
         defer { close(fd) }
         var result: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 32768)
         while true {
-            var count = 0
             var failure: LinuxError?
-            chunk.withUnsafeMutableBytes { buffer in
-                do throws(LinuxError) { count = try read(fd, into: buffer) } catch { failure = error }
+            // SAFETY: the closure says how much of the room it has filled.
+            let chunk = [UInt8](unsafeUninitializedCapacity: chunkBytes) { buffer, count in
+                let room = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<chunkBytes])
+                do throws(LinuxError) { count = try read(fd, into: room) } catch { failure = error }
             }
             if let failure {
                 if let errno = failure.errno { throw .call("read", object: path, errno) }
                 throw failure
             }
-            if count == 0 { return result }
-            result.append(contentsOf: chunk[..<count])
+            if result.isEmpty, inOnePiece, chunk.count < chunkBytes { return chunk }
+            if chunk.isEmpty { return result }
+            result += chunk
         }
     }
 
@@ -189,12 +202,14 @@ public enum Files {
     /// readlink(2).
     public static func link(_ path: String) throws(LinuxError) -> String {
         // Names in /proc can be longer than PATH_MAX only through " (deleted)".
-        var bytes = [UInt8](repeating: 0, count: 8192)
-        let answer = bytes.withUnsafeMutableBytes { buffer in
-            withPath(path) { Kernel.attempt(.readlink, $0, Kernel.number(buffer.baseAddress), UInt64(buffer.count)) }
+        return try withUnsafeTemporaryAllocation(byteCount: 8192, alignment: 8) { buffer throws(LinuxError) in
+            // SAFETY: the kernel writes at most as many bytes as there are, and says how many.
+            let answer = withPath(path) {
+                Kernel.attempt(.readlink, $0, Kernel.number(buffer.baseAddress), UInt64(buffer.count))
+            }
+            if let errno = Kernel.errno(of: answer) { throw .call("readlink", object: path, errno) }
+            return String(decoding: buffer[..<Int(answer)], as: UTF8.self)
         }
-        if let errno = Kernel.errno(of: answer) { throw .call("readlink", object: path, errno) }
-        return String(decoding: bytes[..<Int(answer)], as: UTF8.self)
     }
 
     /// Names in a folder, without `.` and `..`, in the file system's order.

@@ -3,19 +3,19 @@ public enum Procfs {
     /// `/proc/TID/status`.
     public static func status(_ task: Int32) throws(LinuxError) -> TaskStatus {
         let path = "/proc/\(task)/status"
-        return try ProcParser.status(Files.contents(of: path), file: path)
+        return try ProcParser.status(Files.record(at: path), file: path)
     }
 
     /// `/proc/TID/stat`, which exists for threads too, though listings hide them.
     public static func stat(_ task: Int32) throws(LinuxError) -> TaskStat {
         let path = "/proc/\(task)/stat"
-        return try ProcParser.stat(Files.contents(of: path), file: path)
+        return try ProcParser.stat(Files.record(at: path), file: path)
     }
 
     /// `/proc/PID/task/TID/stat`, which does not add up the times of all threads as `/proc/TID/stat` does.
     public static func stat(_ task: Int32, in process: Int32) throws(LinuxError) -> TaskStat {
         let path = "/proc/\(process)/task/\(task)/stat"
-        return try ProcParser.stat(Files.contents(of: path), file: path)
+        return try ProcParser.stat(Files.record(at: path), file: path)
     }
 
     /// `/proc/PID/smaps`: all mappings with their flags.
@@ -37,7 +37,9 @@ public enum Procfs {
 
     /// Children of one task (of this thread of the parent, not of the whole process).
     public static func children(of task: Int32, in process: Int32) throws(LinuxError) -> [Int32] {
-        try ProcParser.numbers(Files.text(of: "/proc/\(process)/task/\(task)/children"))
+        let bytes = try Files.contents(of: "/proc/\(process)/task/\(task)/children")
+        // Most have none.
+        return bytes.isEmpty ? [] : ProcParser.numbers(String(decoding: bytes, as: UTF8.self))
     }
 
     /// Open descriptors, ascending.

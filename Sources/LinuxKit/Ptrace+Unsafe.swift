@@ -127,24 +127,23 @@ public enum Ptrace {
         // AMX's tile data is 8 KiB and the area grows with each CPU; ask with more room until the answer is shorter.
         var capacity = 16384
         while true {
-            var bytes = [UInt8](repeating: 0, count: capacity)
-            var length = 0
-            // SAFETY: the iovec points into `bytes`, which lives and does not move in the closure; the kernel writes at
-            // most `capacity` bytes there and the length into the iovec.
-            let answer = bytes.withUnsafeMutableBytes { buffer in
-                var vector: (UInt64, UInt64) = (Kernel.number(buffer.baseAddress), UInt64(buffer.count))
-                return withUnsafeMutablePointer(to: &vector) { pointer in
+            var answer: Int64 = 0
+            // SAFETY: the iovec points into the array's room, which lives and does not move in the closure; the kernel
+            // writes at most `capacity` bytes there and their number into the iovec.
+            let bytes = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
+                var vector: (UInt64, UInt64) = (Kernel.number(UnsafeRawPointer(buffer.baseAddress)), UInt64(capacity))
+                answer = withUnsafeMutablePointer(to: &vector) { pointer in
                     let answer = Kernel.attempt(
                         .ptrace, Request.getRegset.rawValue, Kernel.number(task), note.rawValue,
                         Kernel.number(UnsafeRawPointer(pointer)))
-                    length = Int(pointer.pointee.1)
+                    count = Kernel.errno(of: answer) == nil ? Int(pointer.pointee.1) : 0
                     return answer
                 }
             }
             if let errno = Kernel.errno(of: answer) {
                 throw .call("ptrace(getRegset \(note))", object: "task \(task)", errno)
             }
-            if length < capacity { return Array(bytes[..<length]) }
+            if bytes.count < capacity { return Array(bytes[...]) }
             capacity *= 4
         }
     }
@@ -210,23 +209,24 @@ public enum Ptrace {
         var found: [[UInt8]] = []
         let batch = 32
         while true {
-            var bytes = [UInt8](repeating: 0, count: batch * 128)
             var arguments: (UInt64, UInt32, Int32) = (UInt64(found.count), shared ? 1 : 0, Int32(batch))
             // SAFETY: `arguments` is struct ptrace_peeksiginfo_args; the kernel writes at most `batch` siginfos of 128
-            // bytes into `bytes`. Both live and stay in place in the closures.
-            let answer = bytes.withUnsafeMutableBytes { buffer in
-                withUnsafeMutablePointer(to: &arguments) { pointer in
+            // bytes into `buffer` and says how many. Both live and stay in place in the closures.
+            let answer = withUnsafeTemporaryAllocation(byteCount: batch * 128, alignment: 8) { buffer in
+                let answer = withUnsafeMutablePointer(to: &arguments) { pointer in
                     Kernel.attempt(
                         .ptrace, Request.peekSiginfo.rawValue, Kernel.number(task),
                         Kernel.number(UnsafeRawPointer(pointer)), Kernel.number(buffer.baseAddress))
                 }
+                for index in 0..<max(0, min(batch, Int(answer))) {
+                    found.append(Array(buffer[(index * 128)..<((index + 1) * 128)]))
+                }
+                return answer
             }
             if let errno = Kernel.errno(of: answer) {
                 throw .call("ptrace(peekSiginfo)", object: "task \(task)", errno)
             }
-            let count = Int(answer)
-            for index in 0..<count { found.append(Array(bytes[(index * 128)..<((index + 1) * 128)])) }
-            if count < batch { return found }
+            if Int(answer) < batch { return found }
         }
     }
 

@@ -48,6 +48,26 @@ public enum RemoteMemory {
         if let failure { throw failure }
     }
 
+    /// Writes words as memory holds them into pieces one after the other.
+    public static func write(_ process: Int32, _ ranges: [Range], words: [UInt64]) throws(LinuxError) {
+        var failure: LinuxError?
+        words.withUnsafeBytes { buffer in
+            do throws(LinuxError) { try write(process, ranges, from: buffer) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Reads pieces one after the other as words.
+    public static func words(_ process: Int32, _ ranges: [Range]) throws(LinuxError) -> [UInt64] {
+        var words = [UInt64](repeating: 0, count: ranges.reduce(0) { $0 + $1.count } / 8)
+        var failure: LinuxError?
+        words.withUnsafeMutableBytes { buffer in
+            do throws(LinuxError) { try read(process, ranges, into: buffer) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        return words
+    }
+
     /// Writes `buffer` into pieces one after the other.
     public static func write(
         _ process: Int32, _ ranges: [Range], from buffer: UnsafeRawBufferPointer

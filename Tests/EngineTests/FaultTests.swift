@@ -37,6 +37,21 @@ extension EngineTests {
             try running.verify()
         }
 
+        @Test("while threads make its calls")
+        func calls() throws {
+            let running = try RunningWorkload(Workload(folder: EngineLab.workloadFolder + "/threads"))
+            defer { running.finish() }
+            try running.advance()
+            for _ in 0..<5 {
+                let answer = try Engine.run(
+                    ["dump", "--pid", "\(running.pid)", "-o", running.image],
+                    environment: ["CRENGINE_FAULT=dump-asking"])
+                #expect(answer.code == 137, "the engine lived on: \(Engine.words(answer))")
+                try running.advance(2)
+            }
+            try running.verify()
+        }
+
         @Test("while it restores", arguments: workloads, restorePoints)
         func restore(_ workload: Workload, _ point: String) throws {
             let running = try RunningWorkload(workload)

@@ -24,6 +24,9 @@ uint64_t crl_xgetbv(uint32_t index);
 /// Where the kernel put this process's vDSO (getauxval(AT_SYSINFO_EHDR)); 0 without one.
 uint64_t crl_vdso_base(void);
 
+/// clock_gettime(2) by libc: without entering the kernel where the vDSO can. A clock that is not there reads 0.
+void crl_clock(int clock, int64_t *_Nonnull seconds, int64_t *_Nonnull nanoseconds);
+
 /// One entry of the auxiliary vector: getauxval(3); 0 when absent.
 uint64_t crl_auxiliary(uint64_t type);
 

@@ -1,0 +1,87 @@
+internal import CRImage
+internal import LinuxKit
+
+/// The other threads of a process: many at the same time (``RemoteCrowd``), where nothing speaks against it.
+extension DumpCollector {
+    private static let mostLanes = 64
+
+    /// For how many threads at once to have memory.
+    func lanes(for process: FrozenTree.Process) -> Int {
+        // Stopped by job control, they must come to stand as they stood.
+        guard process.groupStopSignal == 0 else { return 0 }
+        return min(process.tasks.count - 1, Self.mostLanes)
+    }
+
+    /// - Parameter leader: Rests.
+    func collectThreads(_ process: FrozenTree.Process, _ leader: RemoteTask) throws(EngineError) {
+        let lanes = lanes(for: process)
+        let crowd = RemoteCrowd.quietSignal(process.status).flatMap {
+            lanes > 0 ? leader.crowd(lanes, signal: $0) : nil
+        }
+        var rest = process.tasks.dropFirst()
+        while !rest.isEmpty {
+            try checkInterruption()
+            let some = rest.prefix(crowd?.capacity ?? 1)
+            rest = rest.dropFirst(some.count)
+            var members: [RemoteCrowd.Member] = []
+            var records: [(record: TaskRecord, questions: TaskQuestions)] = []
+            for task in some {
+                guard let crowd, let member = try member(task, process, leader, crowd) else {
+                    try collectThread(task, process, leader)
+                    continue
+                }
+                var record = try outside(member.remote, process)
+                record.rseq = try tree.settling.rseq(of: task).map { RseqValue($0) } ?? RseqValue()
+                (member.kind, member.xstate) = (record.xstateKind, record.xstate)
+                let questions = TaskQuestions(record.state, at: crowd.results(members.count), &member.batch)
+                members.append(member)
+                records.append((record, questions))
+            }
+            guard let crowd, !members.isEmpty else { continue }
+            var failure: EngineError?
+            do throws(EngineError) { try crowd.run(members) } catch { failure = error }
+            for member in members { tree.send(member.remote.deferredSignals, to: process.pid) }
+            if let failure { throw failure }
+            for (member, entry) in zip(members, records) {
+                var record = entry.record
+                try finish(&record, member.remote, entry.questions, member.answers, member.results)
+                contents.tasks.append(record)
+            }
+        }
+    }
+
+    /// - Returns: `nil` for a thread that has to be asked alone.
+    private func member(
+        _ task: Int32, _ process: FrozenTree.Process, _ leader: RemoteTask, _ crowd: RemoteCrowd
+    ) throws(EngineError) -> RemoteCrowd.Member? {
+        let status = try status(of: task)
+        guard status.seccomp == 0, status.pendingSignals & Signals.mask([crowd.signal]) == 0,
+            let known = tree.registers[task], !sleepProbe.wants(task, known), try tree.settling.rseq(of: task) != nil,
+            let inner = status.namespaceTids.last, let innerProcess = status.namespaceProcesses.last
+        else { return nil }
+        let remote = try RemoteTask(resting: task, known, systemCallAddress: leader.systemCallAddress)
+        if remote.userDispatch != nil { return nil }
+        return RemoteCrowd.Member(remote, process: innerProcess, tid: inner)
+    }
+
+    /// Asks one thread in stops of its own.
+    private func collectThread(
+        _ task: Int32, _ process: FrozenTree.Process, _ leader: RemoteTask
+    ) throws(EngineError) {
+        let remote = try RemoteTask(task: task, systemCallAddress: leader.systemCallAddress)
+        remote.wakeups = wakeups
+        remote.borrowScratch(of: leader)
+        var failure: EngineError?
+        do throws(EngineError) {
+            try sleepProbe.ask(remote, process.subject)
+            try collectTask(remote, process)
+        } catch {
+            failure = error
+        }
+        // Even after SIGTERM the task gets its registers back first.
+        remote.wakeups = 0
+        do throws(EngineError) { try remote.park() } catch { failure = failure ?? error }
+        tree.send(remote.deferredSignals, to: process.pid)
+        if let failure { throw failure }
+    }
+}
