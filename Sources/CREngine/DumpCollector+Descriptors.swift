@@ -32,7 +32,9 @@ extension DumpCollector {
         process: Int32, pidfd: Int32, fd: Int32, link: String, info: DescriptorInfo
     ) throws(EngineError) -> UInt32 {
         let object = "fd \(fd): \(link)"
-        let box = openFiles[link] ?? KnownFiles()
+        // All eventfds have one name; newer kernels give each a number.
+        let key = info.eventfdID.map { "\(link) \($0)" } ?? link
+        let box = openFiles[key] ?? KnownFiles()
         var low = 0
         var high = box.files.count
         while low < high {
@@ -76,7 +78,7 @@ extension DumpCollector {
         }
         try owner(&record, process: process, pidfd: pidfd, fd: fd, object: object, info: info)
         box.files.insert(KnownFile(process: process, fd: fd, number: record.number, inode: status.inode), at: low)
-        openFiles[link] = box
+        openFiles[key] = box
         contents.openFiles.append(record)
         return record.number
     }
@@ -102,7 +104,7 @@ extension DumpCollector {
         }
         switch status.kind {
         case .regular, .directory:
-            try refuseKernelObject(process: process, path: path, object: object)
+            try refuseKernelObject(process: process, path: path, device: status.device, object: object)
             record.kind = .inode
             // O_TMPFILE (which includes O_DIRECTORY) says how the file was made, not how it is open.
             if status.kind == .regular { record.flags &= ~0o20200000 }
@@ -138,10 +140,18 @@ extension DumpCollector {
 
     /// Files of some file systems are handles of kernel objects: opening their name again would give another object, or
     /// the same without what it held.
-    private func refuseKernelObject(process: Int32, path: String, object: String) throws(EngineError) {
-        let type = try EngineError.wrap("look at the file system of \(object)", task: process) {
-            () throws(LinuxError) in
-            try Files.fileSystemType(of: path)
+    private func refuseKernelObject(
+        process: Int32, path: String, device: UInt64, object: String
+    ) throws(EngineError) {
+        let type: UInt64
+        if let known = fileSystemTypes[device] {
+            type = known
+        } else {
+            type = try EngineError.wrap("look at the file system of \(object)", task: process) {
+                () throws(LinuxError) in
+                try Files.fileSystemType(of: path)
+            }
+            fileSystemTypes[device] = type
         }
         if let what = Self.kernelObjects[type] {
             throw refuse(process, object, "\(what) is not carried by this version")

@@ -196,7 +196,7 @@ extension DumpCollector {
         record.isRemoved = isDeleted && !record.kind.hasContent
         let key = InodeKey(identity: status.identity, path: record.kind.hasContent ? "" : record.path)
         if let number = inodes[key] {
-            if let index = contents.inodes.firstIndex(where: { $0.number == number }) {
+            if let index = inodePlaces[number] {
                 if written { contents.inodes[index].isWritten = true }
                 // The first mapping of a library is not the executable one.
                 if probesBuildID, contents.inodes[index].kind == .regular, contents.inodes[index].buildID.isEmpty {
@@ -240,6 +240,7 @@ extension DumpCollector {
         if record.kind == .regular, probesBuildID { record.buildID = buildID(openAt) }
         if record.kind.hasContent { try keepContent(&record, openAt: openAt, process, object) }
         inodes[key] = record.number
+        inodePlaces[record.number] = contents.inodes.count
         contents.inodes.append(record)
         return record.number
     }

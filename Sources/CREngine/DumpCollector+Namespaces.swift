@@ -9,6 +9,8 @@ struct NamespaceBook {
     var numbers: [String: UInt32] = [:]
     /// Owner of each namespace met so far: link to the link of its user namespace.
     var members: [UInt32: Int32] = [:]
+    /// Number of each process's user namespace, when all are known.
+    var users: [Int32: UInt32] = [:]
     /// At which depth the root process's PID namespace lies below the engine's.
     var level = 0
 }
@@ -269,9 +271,14 @@ extension DumpCollector {
 
     /// An ID as a task in the process's user namespace sees it.
     func inside(_ id: UInt32, _ process: Int32, isGroup: Bool) -> UInt32 {
-        guard let link = try? Files.link("/proc/\(process)/ns/user"), let number = namespaceBook.numbers[link],
-            number != 0, let record = contents.namespaces.first(where: { $0.number == number })
-        else { return id }
+        let number: UInt32
+        if let known = namespaceBook.users[process] {
+            number = known
+        } else {
+            number = (try? Files.link("/proc/\(process)/ns/user")).flatMap { namespaceBook.numbers[$0] } ?? 0
+            namespaceBook.users[process] = number
+        }
+        guard number != 0, let record = contents.namespaces.first(where: { $0.number == number }) else { return id }
         return (isGroup ? record.groupMap : record.userMap).inside(id)
     }
 }

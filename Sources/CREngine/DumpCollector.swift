@@ -49,6 +49,10 @@ final class DumpCollector {
     var openFiles: [String: KnownFiles] = [:]
     var pipes: [FileIdentity: PipeEnds] = [:]
     var inodes: [InodeKey: UInt32] = [:]
+    /// Where these stand in `contents`.
+    var inodePlaces: [UInt32: Int] = [:]
+    /// Type of the file system of each device.
+    var fileSystemTypes: [UInt64: UInt64] = [:]
     /// By the inode number of the socket.
     var sockets: [UInt64: KnownSocket] = [:]
     /// inotify instances: index of the open file, who has it, and what the kernel says of its watches.

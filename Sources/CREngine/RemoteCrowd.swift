@@ -71,9 +71,9 @@ struct RemoteCrowd {
     func run(_ members: [Member]) throws(EngineError) {
         var failure: EngineError?
         do throws(EngineError) {
-            for (index, member) in members.enumerated() { try prepare(member, index) }
+            try prepare(members)
             for (index, member) in members.enumerated() { try start(member, index) }
-            FaultPoint.dumpAsking.reach()
+            try FaultPoint.dumpAsking.reach()
             var waiting = Array(members.indices)
             for _ in 0..<16 where !waiting.isEmpty {
                 for index in waiting { try finish(members[index]) }
@@ -100,29 +100,35 @@ struct RemoteCrowd {
         for member in members { try settle(member) }
     }
 
-    private func prepare(_ member: Member, _ index: Int) throws(EngineError) {
-        let remote = member.remote
-        let lane = lane(index)
-        precondition(member.batch.count < Self.calls, "a lane holds fewer calls")
-        var batch = member.batch
-        batch.ask(.tgkill, Kernel.number(member.process), Kernel.number(member.tid), Kernel.number(signal))
-        // Without its tracer the task makes an interrupted call again.
-        let registers = InterruptedCall.settle(
-            remote.original, isSignalDue: false,
-            codeBefore: { address in try? RemoteMemory.read(remote.task, at: address &- 64, count: 64) },
-            memory: { address in try? RemoteMemory.read(remote.task, at: address, count: 16) })
-        let frame = SignalFrame.words(
-            registers, mask: remote.originalMask, extendedState: lane + Self.stateOffset)
-        let state = SignalFrame.extendedState(member.kind, member.xstate, ends: Self.componentEnds)
-        try EngineError.wrap("prepare a series of calls", task: remote.task) { () throws(LinuxError) in
+    /// Writes tables and frames: all at once, as the tasks share their memory.
+    private func prepare(_ members: [Member]) throws(EngineError) {
+        guard let first = members.first?.remote.task else { return }
+        var words: [UInt64] = []
+        var ranges: [RemoteMemory.Range] = []
+        for (index, member) in members.enumerated() {
+            let remote = member.remote
+            let lane = lane(index)
+            precondition(member.batch.count < Self.calls, "a lane holds fewer calls")
+            var batch = member.batch
+            batch.ask(.tgkill, Kernel.number(member.process), Kernel.number(member.tid), Kernel.number(signal))
             let table = RemoteBench.table(batch.entries[...], unanswered: UInt64(bitPattern: Self.unanswered))
-            try RemoteMemory.write(
-                remote.task,
-                [
-                    RemoteMemory.Range(start: lane, count: table.count * 8),
-                    RemoteMemory.Range(start: lane + Self.frameOffset, count: SignalFrame.bytes),
-                ], words: table + frame)
-            try RemoteMemory.write(remote.task, at: lane + Self.stateOffset, state)
+            // Without its tracer the task makes an interrupted call again.
+            let registers = InterruptedCall.settle(
+                remote.original, isSignalDue: false,
+                codeBefore: { address in try? RemoteMemory.read(remote.task, at: address &- 64, count: 64) },
+                memory: { address in try? RemoteMemory.read(remote.task, at: address, count: 16) })
+            words += table
+            words += SignalFrame.words(
+                registers, mask: remote.originalMask, extendedState: lane + Self.stateOffset)
+            ranges.append(RemoteMemory.Range(start: lane, count: table.count * 8))
+            ranges.append(RemoteMemory.Range(start: lane + Self.frameOffset, count: SignalFrame.bytes))
+        }
+        try EngineError.wrap("prepare calls", task: first) { () throws(LinuxError) in
+            try RemoteMemory.write(first, ranges, words: words)
+            for (index, member) in members.enumerated() {
+                let state = SignalFrame.extendedState(member.kind, member.xstate, ends: Self.componentEnds)
+                try RemoteMemory.write(member.remote.task, at: lane(index) + Self.stateOffset, state)
+            }
         }
     }
 

@@ -28,6 +28,8 @@ public struct DescriptorInfo: Sendable, Hashable {
     public var mountID: Int
     public var eventfdCount: UInt64?
     public var eventfdSemaphore: Bool
+    /// Tells eventfds apart; `nil` for others, and on kernels that do not show it.
+    public var eventfdID: Int?
     /// Whether the kernel tells (6.5 and later); otherwise ``eventfdSemaphore`` says nothing.
     public var eventfdShowsSemaphore: Bool
     public var epollTargets: [EpollTarget]
@@ -81,6 +83,7 @@ extension ProcParser {
             } else {
                 switch key.string {
                 case "eventfd-count": info.eventfdCount = try number(16)
+                case "eventfd-id": info.eventfdID = value.number(Int.self)
                 case "eventfd-semaphore":
                     info.eventfdSemaphore = !(value == "0")
                     info.eventfdShowsSemaphore = true

@@ -55,7 +55,7 @@ public enum Procfs {
     /// `/proc/PID/fdinfo/N`.
     public static func descriptorInfo(_ process: Int32, _ fd: Int32) throws(LinuxError) -> DescriptorInfo {
         let path = "/proc/\(process)/fdinfo/\(fd)"
-        return try ProcParser.descriptorInfo(Files.contents(of: path), file: path)
+        return try ProcParser.descriptorInfo(Files.record(at: path), file: path)
     }
 
     /// `/proc/PID/mountinfo`.

@@ -102,9 +102,19 @@ extension Limits {
         if let errno = Kernel.errno(of: answer) { throw .call("sched_setaffinity", object: "task \(task)", errno) }
     }
 
+    private static let hasCoreScheduling: Bool = {
+        var cookie: UInt64 = 0
+        // SAFETY: as in `coreCookie(of:)`; 0 is the engine itself.
+        let answer = withUnsafeMutablePointer(to: &cookie) {
+            Kernel.attempt(.prctl, 62, 0, 0, 0, Kernel.number(UnsafeRawPointer($0)))
+        }
+        return Kernel.errno(of: answer) == nil
+    }()
+
     /// The core scheduling cookie of a task: tasks with the same one may share a core. 0 for none, or without the kernel's
     /// CONFIG_SCHED_CORE.
     public static func coreCookie(of task: Int32) -> UInt64 {
+        guard hasCoreScheduling else { return 0 }
         var cookie: UInt64 = 0
         // SAFETY: PR_SCHED_CORE (62), PR_SCHED_CORE_GET (0), one thread (0): the kernel writes one word.
         let answer = withUnsafeMutablePointer(to: &cookie) {
