@@ -187,28 +187,29 @@ public enum Dump {
                 writer = try ImageWriter(to: sink)
                 for record in collector.contents.records { try writer.write(record) }
                 try writer.endMetadata()
+                try sink.takeOver(writer.ledger)
             } catch {
                 throw .image(error)
             }
             do throws(EngineError) { try FaultPoint.dumpMetadata.reach() } catch { throw .engine(error) }
-            for space in collector.spaces where !space.early.isEmpty {
-                try pages.write(space, early: true, to: &writer)
-            }
-            for space in collector.spaces { try pages.write(space, to: &writer) }
-            for content in collector.contentFiles { try pages.write(content, to: &writer) }
+            for space in collector.spaces where !space.early.isEmpty { try pages.add(space, early: true) }
+            for space in collector.spaces { try pages.add(space) }
+            for content in collector.contentFiles { try pages.add(content) }
             do throws(ImageError) {
+                writer.ledger = try sink.giveBack()
                 try writer.finish()
                 try sink.flush()
             } catch {
                 throw .image(error)
             }
-            return (pages.count, writer.byteCount)
+            return (writer.ledger.pageCount, writer.byteCount)
         } catch {
             switch error {
             case .engine(let error): throw error
             case .image(let error):
                 if let interruption = FrozenTree.interruption(wakeups) { throw interruption }
                 if let errno = sink.failure { throw .output(place, errno) }
+                if let failure = sink.readFailure { throw .system(failure, task: nil, doing: "read the pages") }
                 throw .image(place, why: error.explanation.why)
             }
         }

@@ -90,6 +90,7 @@ final class DumpCollector {
     /// Bytes of carried files that stand in records.
     var inlineSum: UInt64 = 0
     private var visit: Namespaces.Visit?
+    private var mappingsAhead: MappingsAhead?
     var cgroupBook = CgroupBook()
     /// What `--external` declared: `mnt[/dev]`, `file[/dev/ttyS0]`, `unix[/run/systemd/notify]` to its name.
     var externals: [String: String] = [:]
@@ -162,6 +163,7 @@ final class DumpCollector {
 
     /// Closes what was kept open for its content.
     func close() {
+        mappingsAhead?.stop()
         visit?.end()
         visit = nil
         for fd in mountRoots.values where fd >= 0 { Files.close(fd) }
@@ -204,10 +206,13 @@ final class DumpCollector {
                 try Namespaces.Visit(root, flags)
             }
         }
+        // No mount namespace is visited any more, which takes a process of one thread.
+        mappingsAhead = MappingsAhead(tree.processes.filter { !$0.isZombie }.map(\.subject))
         for process in tree.processes {
             try checkInterruption()
             try collect(process)
         }
+        mappingsAhead?.stop()
         try collectUnixSockets()
         try resolvePacketRings()
         try collectTerminals()
@@ -288,7 +293,8 @@ final class DumpCollector {
 
         // The mappings first: the scratch memory of the remote calls must not be among them.
         let mappings = try EngineError.wrap("read the mappings", task: pid) { () throws(LinuxError) in
-            try Procfs.mappings(subject)
+            if let known = try mappingsAhead?.next(subject) { return known }
+            return try Procfs.mappings(subject)
         }
         var space = AddressSpaceRecord()
         if memory.isNew { space = try collectMemory(process, number: memory.number, mappings) }

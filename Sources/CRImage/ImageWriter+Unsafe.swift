@@ -5,13 +5,10 @@
 public struct ImageWriter<Sink: ImageSink> {
     /// Where the image goes; handed back so that the caller can close it.
     public private(set) var sink: Sink
+    /// Where the stream stands. Whoever seals runs on its own and writes them to the sink enters them here.
+    public var ledger = ImageLedger()
     /// Bytes written so far.
-    public private(set) var byteCount: UInt64 = 0
-    private var index: UInt64 = 0
-    private var chain: UInt64 = 0
-    private var records: UInt64 = 0
-    private var runs: UInt64 = 0
-    private var pageBytes: UInt64 = 0
+    public var byteCount: UInt64 { ledger.byteCount }
 
     /// Writes the preamble.
     public init(to sink: Sink) throws(ImageError) {
@@ -31,14 +28,14 @@ public struct ImageWriter<Sink: ImageSink> {
                 limit: UInt64(ImageFormat.maximumRecordBytes))
         }
         try block(record.tag, bytes)
-        records += 1
+        ledger.records += 1
     }
 
     /// Ends the metadata section: a reader may now check the destination.
     public mutating func endMetadata() throws(ImageError) {
         var bytes: [UInt8] = []
-        bytes.append(littleEndian: records)
-        bytes.append(littleEndian: chain)
+        bytes.append(littleEndian: ledger.records)
+        bytes.append(littleEndian: ledger.chain)
         try block(.metadataEnd, bytes)
     }
 
@@ -57,17 +54,11 @@ public struct ImageWriter<Sink: ImageSink> {
         while done < bytes.count {
             let count = min(bytes.count - done, ImageFormat.maximumRunBytes)
             let piece = UnsafeRawBufferPointer(rebasing: bytes[done..<(done + count)])
-            var header: [UInt8] = []
-            header.append(littleEndian: target)
-            header.append(littleEndian: UInt32(isInherited ? 1 : 0))
-            header.append(littleEndian: start + UInt64(done))
-            let length = UInt32(ImageFormat.runHeaderBytes + count)
-            let seed = ImageFormat.seed(index: index, tag: ImageRecord.Tag.pages.rawValue, length: length)
-            let hash = Checksum.of(piece, seed: Checksum.of(header, seed: seed))
-            try put(blockHeader(.pages, length, hash) + header)
-            try put(piece)
-            runs += 1
-            pageBytes += UInt64(count)
+            let (prefix, checksum) = ImageLedger.seal(
+                ledger.reserve(1), of: target, at: start + UInt64(done), piece, isInherited: isInherited)
+            try sink.write(contentsOf: prefix)
+            try sink.write(piece)
+            ledger.append(checksum, pageBytes: count)
             done += count
         }
     }
@@ -77,40 +68,30 @@ public struct ImageWriter<Sink: ImageSink> {
     /// - Postcondition: The image is whole. The sink may still have to be flushed.
     public mutating func finish() throws(ImageError) {
         var bytes: [UInt8] = []
-        bytes.append(littleEndian: records)
-        bytes.append(littleEndian: runs)
-        bytes.append(littleEndian: pageBytes)
-        bytes.append(littleEndian: chain)
+        bytes.append(littleEndian: ledger.records)
+        bytes.append(littleEndian: ledger.runs)
+        bytes.append(littleEndian: ledger.pageBytes)
+        bytes.append(littleEndian: ledger.chain)
         try block(.trailer, bytes)
     }
 
     private mutating func block(_ tag: ImageRecord.Tag, _ payload: [UInt8]) throws(ImageError) {
-        let length = UInt32(payload.count)
-        let seed = ImageFormat.seed(index: index, tag: tag.rawValue, length: length)
-        try put(blockHeader(tag, length, Checksum.of(payload, seed: seed)) + payload)
-    }
-
-    private mutating func blockHeader(_ tag: ImageRecord.Tag, _ length: UInt32, _ hash: UInt64) -> [UInt8] {
-        index += 1
-        chain = Checksum.of(words: [chain, hash])
-        var header: [UInt8] = []
-        header.append(littleEndian: tag.rawValue)
-        header.append(littleEndian: length)
-        header.append(littleEndian: hash)
-        return header
+        try put(ledger.header(tag, payload) + payload)
     }
 
     private mutating func put(_ bytes: [UInt8]) throws(ImageError) {
+        try sink.write(contentsOf: bytes)
+        ledger.byteCount += UInt64(bytes.count)
+    }
+}
+
+extension ImageSink {
+    fileprivate mutating func write(contentsOf bytes: [UInt8]) throws(ImageError) {
         var failure: ImageError?
         // SAFETY: the sink uses the buffer only during the call.
         bytes.withUnsafeBytes { buffer in
-            do throws(ImageError) { try put(buffer) } catch { failure = error }
+            do throws(ImageError) { try write(buffer) } catch { failure = error }
         }
         if let failure { throw failure }
-    }
-
-    private mutating func put(_ buffer: UnsafeRawBufferPointer) throws(ImageError) {
-        try sink.write(buffer)
-        byteCount += UInt64(buffer.count)
     }
 }

@@ -36,16 +36,7 @@ public enum Wait {
     }
 
     /// How often to look before sleeping: not at all with one processor, where the task could not run meanwhile.
-    private static let looks: Int = {
-        var mask = [UInt64](repeating: 0, count: 128)
-        let bytes = UInt64(mask.count * 8)
-        // SAFETY: the kernel writes at most that many bytes.
-        let answer = mask.withUnsafeMutableBytes {
-            Kernel.attempt(.sched_getaffinity, 0, bytes, Kernel.number(UnsafeRawPointer($0.baseAddress)))
-        }
-        if Kernel.errno(of: answer) != nil { return 0 }
-        return mask.reduce(0) { $0 + $1.nonzeroBitCount } > 1 ? 100 : 0
-    }()
+    private static let looks = WorkerThread.processors > 1 ? 100 : 0
 
     private static func wait(_ task: Int32, options: UInt64) throws(LinuxError) -> (task: Int32, status: WaitStatus)? {
         var status: Int32 = 0

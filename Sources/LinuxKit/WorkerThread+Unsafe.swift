@@ -7,6 +7,18 @@ public final class WorkerThread {
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
 
+    /// On how many processors this process may run; 1 when that is not known.
+    public static let processors: Int = {
+        var mask = [UInt64](repeating: 0, count: 128)
+        let bytes = UInt64(mask.count * 8)
+        // SAFETY: the kernel writes at most that many bytes.
+        let answer = mask.withUnsafeMutableBytes {
+            Kernel.attempt(.sched_getaffinity, 0, bytes, Kernel.number(UnsafeRawPointer($0.baseAddress)))
+        }
+        if Kernel.errno(of: answer) != nil { return 1 }
+        return mask.reduce(0) { $0 + $1.nonzeroBitCount }
+    }()
+
     private let handle: UInt
 
     /// Starts it. It inherits the calling thread's signal mask.
