@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-import plan
+import matrix
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESULTS = os.path.join(ROOT, "Benchmarks", "results")
@@ -122,14 +122,8 @@ def stage_times(results, boots):
     return stages
 
 
-def measure_plan(quick):
-    """Planning alone; the issue's limit is 200 ms for 10,000 cells."""
-    entries = []
-    for name, seconds, cells in plan.measure(CRLAB, 3 if quick else 9):
-        entries.append(entry(name, seconds * 1000, "ms", 200, "10,000 cells in 200 ms", 1.0))
-        if cells is not None:
-            say(f"{name}: {cells} cells")
-    return entries
+def measure_matrix(quick):
+    return matrix.measure(CRLAB, os.path.join(ROOT, "Benchmarks", "matrix.yaml"), quick, entry, say, Unmeasurable)
 
 
 # The engine on the lab machine itself
@@ -304,7 +298,7 @@ def main():
         prog="Benchmarks/run", description="Measures crlab. Exit status 1 when a target is missed, 69 when nothing "
         "could be measured.")
     parser.add_argument("--quick", action="store_true", help="two workloads and five rounds; no targets for time")
-    parser.add_argument("--only", choices=["lab", "plan", "engine", "compare"], help="a part")
+    parser.add_argument("--only", choices=["lab", "matrix", "engine", "compare"], help="a part")
     parser.add_argument("--rounds", type=int, help="rounds of the engine, by default 50 (quick: 5)")
     options = parser.parse_args()
     rounds = options.rounds or (5 if options.quick else 50)
@@ -312,7 +306,7 @@ def main():
     entries, unmeasured = [], []
     for name, measure in [
         ("engine", lambda: measure_engine(rounds)), ("compare", lambda: measure_compare(options.quick)),
-        ("plan", lambda: measure_plan(options.quick)), ("lab", lambda: measure_lab(options.quick)),
+        ("lab", lambda: measure_lab(options.quick)), ("matrix", lambda: measure_matrix(options.quick)),
     ]:
         if options.only not in (None, name):
             continue

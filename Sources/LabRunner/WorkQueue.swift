@@ -43,6 +43,9 @@ actor WorkQueue<Machine: Sendable, Item: Sendable, Value: Sendable> {
     private let precedes: @Sendable (Item, Item) -> Bool
     private var waiting: [Item] = []
     private var suspects: [Item] = []
+    /// Guests that have not begun their first piece of work.
+    private var starting: Set<Int> = []
+    private var guestCount = 0
     private var failedStarts = 0
     /// Set once the host does not start any more: what comes later is missed as well.
     private var givenUp: LabFailure?
@@ -66,8 +69,8 @@ actor WorkQueue<Machine: Sendable, Item: Sendable, Value: Sendable> {
         }
     }
 
-    /// Seconds of work that no guest has begun; 0 when there is none.
-    var waitingSeconds: Double { (waiting + suspects).reduce(0) { $0 + cost($1) } }
+    /// Seconds of work that no guest has begun, or will begin as soon as it has started; 0 when there is none.
+    var waitingSeconds: Double { (waiting.dropFirst(starting.count) + suspects).reduce(0) { $0 + cost($1) } }
 
     /// Starts one guest and does what waits, until nothing does or the guest must not be used again.
     func serve() async throws {
@@ -81,12 +84,16 @@ actor WorkQueue<Machine: Sendable, Item: Sendable, Value: Sendable> {
     }
 
     private func serveWaiting() async throws {
+        guestCount += 1
+        let number = guestCount
+        starting.insert(number)
         do {
             try await actions.withGuest { guest, boot in
-                await self.started()
+                await self.started(number)
                 try await self.work(in: guest, boot)
             }
         } catch {
+            starting.remove(number)
             try Task.checkCancellation()
             guard let failure = actions.guestFailure(error) else { throw error }
             // Failures under a piece of work are caught in `work`, so this is a guest that never became ready.
@@ -97,7 +104,10 @@ actor WorkQueue<Machine: Sendable, Item: Sendable, Value: Sendable> {
         }
     }
 
-    private func started() { failedStarts = 0 }
+    private func started(_ number: Int) {
+        starting.remove(number)
+        failedStarts = 0
+    }
     private func next() -> Item? { waiting.isEmpty ? nil : waiting.removeFirst() }
     private func suspect(_ item: Item) { suspects.append(item) }
     private func takeAll() -> [Item] {

@@ -106,6 +106,26 @@ struct WorkQueueTests {
         #expect(log.done == ["a@1", "b@2", "c@3"])
     }
 
+    @Test("work that a starting guest will take asks for no second guest")
+    func taken() async throws {
+        let seen = Mutex<[Double]>([])
+        let queue = Mutex<WorkQueue<Int, String, String>?>(nil)
+        let actions = WorkQueue<Int, String, String>.Actions(
+            withGuest: { body in
+                let waiting = await queue.withLock { $0 }?.waitingSeconds ?? -1
+                seen.withLock { $0.append(waiting) }
+                try await body(1, 1)
+            },
+            perform: { item, _, _, _ in .done(item) }, guestFailure: { _ in nil }, record: { _, _ in },
+            miss: { _, _ in }, retrying: { _, _ in })
+        let made = WorkQueue(actions: actions, itemsPerGuest: 1)
+        queue.withLock { $0 = made }
+        await made.add(["a", "b"])
+        try await made.serve()
+        #expect(seen.withLock { $0 } == [1])
+        #expect(await made.waitingSeconds == 1)
+    }
+
     @Test("one failed boot loses nothing")
     func secondBoot() async throws {
         let log = try await FakeLab(bootFails: { $0 == 1 }) { item, _ in .done(item) }.run(["a"])
