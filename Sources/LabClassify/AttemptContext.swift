@@ -168,6 +168,13 @@ struct AttemptContext {
 }
 
 extension StageEvidence {
+    /// The runtime as guests have it, by the folder that its command names; `nil` for the bundled engine.
+    var installedRuntime: String? {
+        let words = (command.first ?? "").split(separator: "/")
+        guard let index = words.firstIndex(of: "runtimes"), index + 1 < words.count else { return nil }
+        return String(words[index + 1])
+    }
+
     /// Whether the runtime is crlab's own engine, and gave up for a reason that it does not know as a refusal.
     var isEngineFailure: Bool { ending == .failed && exitStatus == 70 && (command.first ?? "").hasSuffix("crengine") }
 }

@@ -145,6 +145,10 @@ extension LogPattern {
                 "runsc-option", "runsc", ["flag provided but not defined: "], .runtimeOptionUnknown,
                 "runsc on @ does not know the option {}", object: ("not defined: ", "\n")),
             LogPattern(
+                "runsc-deleted-file", "runsc", ["deleted and invalidated dentries can't be restored"],
+                .workloadUnsupported, "runsc cannot dump an unlinked file of a bind mount: {}",
+                object: ("gofer.dentry(", ").before")),
+            LogPattern(
                 "runsc-connected-endpoint", "runsc", ["endpoint cannot be saved in connected state"],
                 .workloadUnsupported,
                 "runsc cannot dump a connected socket"),

@@ -14,5 +14,30 @@ let workloadRules: [Rule] = [
             summary: "\(context.cell.workload.rawValue) computed something wrong on \(context.destination), which "
                 + "lacks \(Text.list(lost)) of \(context.source): lzcnt and tzcnt run there as bsr and bsf, without a "
                 + "fault and with other results")
-    }
+    },
+    Rule(name: "other-version-restores") { context in
+        // A scenario may let another version restore than the one that dumped; what no rule knows is then theirs.
+        guard context.stage.stage == .restore, [.refused, .failed].contains(context.stage.ending),
+            let dumped = context.evidence.dump?.installedRuntime, let restored = context.stage.installedRuntime,
+            dumped != restored
+        else { return nil }
+        let first = context.log.errors.first ?? ""
+        return Diagnosis(
+            rule: "other-version-restores", reason: .runtimeBehaviourChanged, confidence: .suspected,
+            summary: "\(restored) on \(context.place) does not restore what \(dumped) dumped"
+                + (first.isEmpty ? "" : ": \(Text.cut(first))"))
+    },
+    Rule(name: "fails-in-sandbox") { context in
+        // Started by the runtime in a kernel of its own, and wrong before anything was dumped: nothing but that kernel
+        // is new to it. That it is slow there says nothing.
+        guard context.runtimeFamily == RuntimeFamily.runsc.rawValue, context.stage.stage == .dump,
+            context.stage.command.isEmpty, [.workloadWrong, .workloadDied].contains(context.stage.ending)
+        else { return nil }
+        let status = context.stage.workload?.status ?? ""
+        return Diagnosis(
+            rule: "fails-in-sandbox", reason: .workloadUnsupported, confidence: .supported,
+            summary:
+                "\(context.cell.workload.rawValue) does not work under \(context.cell.runtime.rawValue), before any "
+                + "dump" + (status.isEmpty ? "" : ": \(Text.cut(status))"))
+    },
 ]

@@ -23,6 +23,7 @@ struct RunResults: Decodable {
         }
         var cpuFeatures: [String]
         var kernelRelease: String
+        var runtimes: [String: String]
         var unavailable: Failure?
     }
     struct Entry: Decodable {

@@ -150,6 +150,10 @@ struct LogLineTests {
                 .cpuFeaturesRefused),
             Case("runsc-option", "flag provided but not defined: -direct", .runtimeOptionUnknown),
             Case(
+                "runsc-deleted-file",
+                #"{"msg":"checkpoint failed: checkpointing container \"cell\": encoding error: gofer.dentry(\"unlinked.dat\").beforeSave: deleted and invalidated dentries can't be restored:"#,
+                .workloadUnsupported),
+            Case(
                 "runsc-connected-endpoint",
                 "endpoint cannot be saved in connected state: local 10.0.0.1:80, remote 10.0.0.2:90",
                 .workloadUnsupported),
