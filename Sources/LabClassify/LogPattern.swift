@@ -124,6 +124,10 @@ extension LogPattern {
                 .runtimeImageVersion,
                 "the image was written by another runsc version than @ has: {}", object: ("checkpoint restore,", "\n")),
             LogPattern(
+                "runsc-image-types", "runsc", ["error decoding object", "contains different fields"],
+                .runtimeImageVersion, "runsc on @ reads another image version than the one that dumped: {} differs",
+                object: ("type ", " contains")),
+            LogPattern(
                 "runsc-features-named", "runsc", ["incompatible FeatureSet", "missing features: "], .cpuFeaturesRefused,
                 "runsc compared CPU feature sets and refused on @, missing {}", object: ("missing features: ", "\n")),
             LogPattern(

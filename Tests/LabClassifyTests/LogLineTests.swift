@@ -150,6 +150,10 @@ struct LogLineTests {
                 .cpuFeaturesRefused),
             Case("runsc-option", "flag provided but not defined: -direct", .runtimeOptionUnknown),
             Case(
+                "runsc-image-types",
+                #"error decoding object ID 1 (cpuid.FeatureSet) from &wire.Struct{}: type "pkg/cpuid.FeatureSet" contains different fields: [Function hwCap] (decode) and [Function] (encode):"#,
+                .runtimeImageVersion),
+            Case(
                 "runsc-deleted-file",
                 #"{"msg":"checkpoint failed: checkpointing container \"cell\": encoding error: gofer.dentry(\"unlinked.dat\").beforeSave: deleted and invalidated dentries can't be restored:"#,
                 .workloadUnsupported),
