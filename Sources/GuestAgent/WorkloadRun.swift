@@ -139,7 +139,10 @@ final class WorkloadRun {
             stage.collect()
             if hasEnded {
                 if statusLines.contains(where: { $0.hasPrefix("failed:") }) { return .wrong }
-                return end == .exited(code: 0) && statusLines.last == "verified" ? .reached : .died
+                // A sandbox that is gone before the question tells nobody how it ended; the workload's own word is its
+                // last before exit 0.
+                let isClean = end == .exited(code: 0) || container != nil && end == nil
+                return isClean && statusLines.last == "verified" ? .reached : .died
             }
             if deadline.remainingNanoseconds == 0 { return .hung }
         }
