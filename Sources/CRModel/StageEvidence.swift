@@ -10,6 +10,8 @@ public struct AttemptEvidence: Codable, Hashable, Sendable {
     public var destinationHost: HostFingerprint?
     /// Why the lab could not finish the attempt; `nil` when it did. Makes the attempt a `miss`.
     public var labFailure: LabFailure?
+    /// The shorter chain at whose end this one stopped, which the evidence is about; `nil` when it came to its last stage.
+    public var stoppedAs: Cell?
 
     public init(
         cell: Cell, dump: StageEvidence? = nil, restore: StageEvidence? = nil, verify: StageEvidence? = nil,

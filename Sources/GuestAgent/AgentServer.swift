@@ -191,7 +191,7 @@ final class AgentServer {
             try channel.send(.reply, request: number, GuestReply.fingerprint(fingerprint()))
         case .listWorkloads:
             try channel.send(.reply, request: number, GuestReply.workloads(WorkloadFolder.all(below: cellRoot)))
-        case .dump, .restore, .exec, .shell:
+        case .dump, .restore, .relay, .exec, .shell:
             guard operation == nil else {
                 let failure = AgentFailure(reason: .harnessAgent, message: "another operation is running")
                 try channel.send(.reply, request: number, GuestReply.failed(failure))

@@ -26,6 +26,7 @@ enum Cell {
         switch request {
         case .dump(let request): try DumpOperation(request, context).run()
         case .restore(let request): try RestoreOperation(request, context).run()
+        case .relay(let request): try RestoreOperation(request.restore, context, next: request.dump).run()
         case .exec(let request): try exec(request, context)
         case .shell(let request): try Terminal.serve(request, context)
         default: throw .channel("\(request.name) is no request for a cell")

@@ -40,12 +40,19 @@ struct DumpOperation {
             let evidence = self.evidence(ready.ending, workload: workload, maps: .snapshot())
             return try context.wire.reply(.stages(StagesReply(stages: [evidence], archiveFollows: false)))
         }
+        try finish(workload, with: runtime, after: [])
+    }
+
+    /// Dumps a workload that works; replies with the evidence of what came before and of the dump, and sends the archive.
+    func finish(
+        _ workload: WorkloadRun, with runtime: any Runtime, after earlier: [StageEvidence]
+    ) throws(AgentError) {
         workload.markProgress(workload.progress)
         let maps = TaskMaps.snapshot()
         try CellRecord(root: workload.root, progress: workload.progressBefore, maps: maps).write()
         let evidence = try dump(workload, with: runtime, maps: maps)
         let done = evidence.ending == .done
-        try context.wire.reply(.stages(StagesReply(stages: [evidence], archiveFollows: done)))
+        try context.wire.reply(.stages(StagesReply(stages: earlier + [evidence], archiveFollows: done)))
         if done {
             var writer = ChunkWriter(context.wire)
             try ArchiveFiles.write(["image", "meta", "work"], of: CellRoot.base, to: &writer)

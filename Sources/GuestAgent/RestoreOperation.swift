@@ -3,14 +3,18 @@ import CRRuntimes
 import GuestWire
 import LinuxKit
 
-/// Unpacks an archive, restores its image with a runtime, and finds out whether the workload still works.
+/// Unpacks an archive, restores its image with a runtime, and finds out whether the workload still works; dumps it again
+/// where that is what comes next.
 struct RestoreOperation {
     private let request: OperationRequest
     private let context: CellContext
+    private let next: OperationRequest?
 
-    init(_ request: OperationRequest, _ context: CellContext) {
+    /// - Parameter next: The dump that takes the place of the workload's last check; `nil` for none.
+    init(_ request: OperationRequest, _ context: CellContext, next: OperationRequest? = nil) {
         self.request = request
         self.context = context
+        self.next = next
     }
 
     private var deadline: Deadline { Deadline(seconds: Double(request.deadlineMilliseconds) / 1000) }
@@ -66,7 +70,16 @@ struct RestoreOperation {
             return try context.wire.reply(.stages(StagesReply(stages: [restored], archiveFollows: false)))
         }
         let verified = verify(workload, stage: stage, resolver: &resolver, runtime: bundle == nil ? nil : run)
-        try context.wire.reply(.stages(StagesReply(stages: [restored, verified], archiveFollows: false)))
+        guard let next, verified.ending == .done else {
+            return try context.wire.reply(.stages(StagesReply(stages: [restored, verified], archiveFollows: false)))
+        }
+        // What the image was made of must not lie among what the next one is made of.
+        try AgentError.preparing("empty the image folder") { () throws(LinuxError) in
+            for name in try Files.names(in: CellRoot.imageFolder) {
+                try Files.unlink(CellRoot.imageFolder + "/" + name)
+            }
+        }
+        try DumpOperation(next, context).finish(workload, with: runtime, after: [restored, verified])
     }
 
     private func verify(
@@ -82,7 +95,8 @@ struct RestoreOperation {
                 log = "check: " + (ended?.errors ?? "it does not start")
             }
         }
-        if sight == .reached { sight = workload.verify(deadline: deadline) }
+        // The last check ends the workload.
+        if sight == .reached, next == nil { sight = workload.verify(deadline: deadline) }
         stage.collect()
         // A runtime that goes on beside the workload says there what became of it.
         if sight != .reached, let runtime {

@@ -9,6 +9,9 @@ public enum GuestRequest: Hashable, Sendable {
     case dump(OperationRequest)
     /// Restore in a fresh cell, then verify. The archive follows the request as a bulk stream.
     case restore(OperationRequest)
+    /// Restore in a fresh cell, let the workload go on, and dump it again. The archive follows the request as a bulk stream,
+    /// and the new one the reply when it says so.
+    case relay(RelayRequest)
     case exec(ExecRequest)
     /// A login shell in a fresh cell; both directions are bulk streams, terminal bytes as they are.
     case shell(ShellRequest)
@@ -36,6 +39,17 @@ public struct OperationRequest: Codable, Hashable, Sendable {
         self.seed = seed
         self.deadlineMilliseconds = deadlineMilliseconds
         self.options = options
+    }
+}
+
+/// A restore, and the dump that follows it.
+public struct RelayRequest: Codable, Hashable, Sendable {
+    public var restore: OperationRequest
+    public var dump: OperationRequest
+
+    public init(restore: OperationRequest, dump: OperationRequest) {
+        self.restore = restore
+        self.dump = dump
     }
 }
 
@@ -76,6 +90,7 @@ extension GuestRequest: Codable {
         case "list-workloads": self = .listWorkloads
         case "dump": self = .dump(try container.decode(OperationRequest.self, forKey: .value))
         case "restore": self = .restore(try container.decode(OperationRequest.self, forKey: .value))
+        case "relay": self = .relay(try container.decode(RelayRequest.self, forKey: .value))
         case "exec": self = .exec(try container.decode(ExecRequest.self, forKey: .value))
         case "shell": self = .shell(try container.decode(ShellRequest.self, forKey: .value))
         case "reseed": self = .reseed(try container.decode(Welcome.self, forKey: .value))
@@ -90,6 +105,7 @@ extension GuestRequest: Codable {
         switch self {
         case .probe, .listWorkloads, .shutdown: break
         case .dump(let value), .restore(let value): try container.encode(value, forKey: .value)
+        case .relay(let value): try container.encode(value, forKey: .value)
         case .exec(let value): try container.encode(value, forKey: .value)
         case .shell(let value): try container.encode(value, forKey: .value)
         case .reseed(let value): try container.encode(value, forKey: .value)
@@ -103,6 +119,7 @@ extension GuestRequest: Codable {
         case .listWorkloads: "list-workloads"
         case .dump: "dump"
         case .restore: "restore"
+        case .relay: "relay"
         case .exec: "exec"
         case .shell: "shell"
         case .reseed: "reseed"

@@ -2,6 +2,7 @@ import ArgumentParser
 import CRModel
 import LabRunner
 import LabScenario
+import Logging
 import SystemPackage
 
 struct PlanCommand: AsyncParsableCommand, Sendable {
@@ -24,7 +25,12 @@ struct PlanCommand: AsyncParsableCommand, Sendable {
     func run() async throws {
         try await ExitStatus.guarding {
             let control = RunControl(installation: try .find())
-            let whole = try control.plan(try control.scenario(at: FilePath(scenario)), only: only)
+            let progress = ProgressPrinter()
+            let whole = try control.plan(
+                try await control.scenario(
+                    at: FilePath(scenario), logger: Logger(label: "crlab")
+                ) { progress.show(.images($0)) }, only: only)
+            progress.end()
             let plan = try cut.part(of: whole, control)?.plan ?? whole
             let estimate = plan.estimate(costs: control.measuredCosts(), guestsAtOnce: guests.guestsAtOnce)
             switch format.format {

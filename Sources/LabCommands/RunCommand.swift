@@ -29,6 +29,10 @@ struct RunCommand: AsyncParsableCommand, Sendable {
     @Flag(help: "Use a fresh guest for every dump and every restore: slower, and nothing shares a guest kernel.")
     var isolate = false
 
+    @Option(
+        help: "Folder in which runs keep their images together, for good; equal ones once. By default the run's own.")
+    var imageStore: String?
+
     @OptionGroup var cut: ShardOptions
     @OptionGroup var guests: GuestOptions
     @OptionGroup var format: FormatOption
@@ -40,6 +44,9 @@ struct RunCommand: AsyncParsableCommand, Sendable {
         if resume && !only.isEmpty { throw ValidationError("--only belongs to a new run; a resumed one keeps its own") }
         if resume && cut.shard != nil {
             throw ValidationError("--shard belongs to a new run; a resumed one keeps its own")
+        }
+        if resume && imageStore != nil {
+            throw ValidationError("--image-store belongs to a new run; a resumed one keeps its own")
         }
         if resume && reportDir != nil {
             throw ValidationError("--report-dir belongs to a new run; a resumed one keeps its own")
@@ -54,7 +61,8 @@ struct RunCommand: AsyncParsableCommand, Sendable {
                     try await job.resume(subject)
                 } else {
                     try await job.start(
-                        FilePath(subject ?? ""), only: only, folder: reportDir.map { FilePath($0) }, cut: cut)
+                        FilePath(subject ?? ""), only: only, folder: reportDir.map { FilePath($0) }, cut: cut,
+                        imageStore: imageStore.map { FilePath($0) })
                 }
             try RunAnswer.give(results, folder: folder, format: format.format)
         }

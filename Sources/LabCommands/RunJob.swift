@@ -14,17 +14,21 @@ struct RunJob: Sendable {
     let progress = ProgressPrinter()
 
     func start(
-        _ file: FilePath, only: [String], folder: FilePath?, cut: ShardOptions
+        _ file: FilePath, only: [String], folder: FilePath?, cut: ShardOptions, imageStore: FilePath?
     ) async throws -> (Results, FilePath) {
         let control = RunControl(installation: try .find())
         // The scenario is checked before anything is fetched or booted.
-        let plan = try control.plan(try control.scenario(at: file), only: only)
+        let plan = try control.plan(try await scenario(at: file, control), only: only)
         let part = try cut.part(of: plan, control)
         let session = try await openSession()
         let (store, place) = try control.create(
             plan, file: file, only: only, folder: folder, accelerator: session.lab.accelerator.rawValue,
-            qemuVersion: session.lab.qemuVersion, part: part)
+            qemuVersion: session.lab.qemuVersion, part: part, imageStore: imageStore)
         return try await execute(part?.plan ?? plan, store: store, folder: place, control: control, session: session)
+    }
+
+    private func scenario(at file: FilePath, _ control: RunControl) async throws -> Scenario {
+        try await control.scenario(at: file, logger: Logger(label: "crlab")) { progress.show(.images($0)) }
     }
 
     /// Repeats one cell of an earlier run with the scenario as that run had it.

@@ -71,6 +71,18 @@ actor CellJudge {
         waiting = [:]
     }
 
+    /// Judges what an attempt shows. Of a chain that stopped on its way that is what the shorter one would show, and the
+    /// summary says so.
+    private func judge(_ evidence: AttemptEvidence, control: Judgement?) -> Judgement {
+        guard let shorter = evidence.stoppedAs else { return LabClassify.judge(evidence, control: control) }
+        var seen = evidence
+        seen.cell = shorter
+        var judgement = LabClassify.judge(seen, control: shorter.isControl ? nil : control)
+        let summary = judgement.finding?.summary ?? ""
+        judgement.finding?.summary = "on the way (\(shorter.route)): \(summary)"
+        return judgement
+    }
+
     private func settle(_ waiting: Waiting, control: Judgement?) async throws {
         let judgement = judge(waiting.attempt.evidence, control: control)
         try await record(waiting.attempt, judgement, attempts: waiting.attempts)

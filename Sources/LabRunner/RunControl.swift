@@ -1,9 +1,10 @@
 public import CRModel
 import Foundation
 import LabClassify
-import LabImages
+public import LabImages
 public import LabScenario
 public import LabStore
+public import Logging
 public import SystemPackage
 
 /// Creates runs, goes on with killed ones, and reads finished ones.
@@ -33,6 +34,20 @@ public struct RunControl: Sendable {
         return try Scenario.parse(text, file: path.string, catalogue: catalogue)
     }
 
+    /// The same, after asking the mirror which kernels there are where a pattern of the scenario needs to know.
+    public func scenario(
+        at path: FilePath, logger: Logger, progress: @escaping @Sendable (ImagesProgress) -> Void
+    ) async throws -> Scenario {
+        do {
+            return try scenario(at: path)
+        } catch ScenarioError.familyUnseen(_, let family) {
+            let library = try ImageLibrary(
+                configuration: .fromEnvironment(recipes: installation.recipes), logger: logger, progress: progress)
+            _ = try await library.members(of: family)
+            return try scenario(at: path)
+        }
+    }
+
     /// The plan of a scenario as of today.
     public func plan(_ scenario: Scenario, only: [String]) throws -> Plan {
         try Plan(
@@ -43,10 +58,11 @@ public struct RunControl: Sendable {
     ///
     /// - Parameters:
     ///   - folder: The run's own folder; `nil` for `Reports/<run id>`.
+    ///   - imageStore: A folder in which runs keep their images together; `nil` for one of the run's own.
     ///   - part: Which part of the plan the run is to do, and what that is; `nil` for all of it.
     public func create(
         _ plan: Plan, file: FilePath, only: [String], folder: FilePath?, accelerator: String, qemuVersion: String,
-        part: (shard: Shard, plan: Plan)? = nil
+        part: (shard: Shard, plan: Plan)? = nil, imageStore: FilePath? = nil
     ) throws -> (store: RunStore, folder: FilePath) {
         let id = Self.newIdentifier(scenario: plan.scenario.name)
         let place = folder.map(Self.absolute) ?? installation.reports.appending(id)
@@ -57,7 +73,8 @@ public struct RunControl: Sendable {
                 scenarioText: plan.scenario.text, scenarioFile: Self.absolute(file).string, only: only,
                 workloads: plan.scenario.workloads, startedAt: Date.now.ISO8601Format(),
                 crlabVersion: CrlabVersion.current, accelerator: accelerator, qemuVersion: qemuVersion,
-                names: plan.scenario.names, shard: part?.shard,
+                names: plan.scenario.names,
+                imageStore: imageStore.map { Self.absolute($0).string }, shard: part?.shard,
                 wholePlanHash: try part.map { _ in try Self.stored(plan).hash() }),
             plan: Self.stored(part?.plan ?? plan))
         try makeWorkFolders(in: place)

@@ -33,7 +33,7 @@ extension Runner {
                         key, DumpRecord(evidence: Self.missEvidence(failure), image: nil, boot: nil))
                     try await dumped(key)
                 },
-                retrying: { key, why in emit(.retrying("dump of \(key.workload) on \(key.source)", why: why)) }),
+                retrying: { key, why in emit(.retrying("dump of \(key.workload) on \(key.host)", why: why)) }),
             itemsPerGuest: options.isolate ? 1 : .max,
             cost: { _ in Costs.documented.ready + Costs.documented.dump })
     }
@@ -59,6 +59,7 @@ extension Runner {
     }
 
     private func dump(_ key: DumpKey, in guest: Guest, boot: Int) async throws -> WorkResult<Dumped> {
+        if let previous = key.previous { return try await relay(key, after: previous, in: guest, boot: boot) }
         let archive = "\(folder)/tmp/\(UUID().uuidString).archive"
         let timeouts = plan.scenario.timeouts
         let use = plan.scenario.runtime(key.runtime).dump

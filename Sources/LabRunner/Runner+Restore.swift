@@ -16,10 +16,7 @@ extension Runner {
                 let reason = dump.evidence.taints.compactMap(Reason.init(rawValue:)).first ?? .harnessAgent
                 try await recordMiss(cell, LabFailure(reason: reason, summary: dump.evidence.log), judge: judge)
             } else {
-                let hosts = memory.fingerprints
-                let evidence = AttemptEvidence(
-                    cell: cell, dump: dump.evidence, sourceHost: hosts[cell.source],
-                    destinationHost: hosts[cell.destination])
+                let evidence = try await stopped(cell, with: dump.evidence, hosts: memory.fingerprints)
                 try await record(Restored(evidence: evidence), judge: judge)
             }
         }

@@ -70,19 +70,15 @@ public struct Runner: Sendable {
             runName: folder.hasSuffix("/Reports/\(store.run.id)") ? store.run.id : folder, emit: emit)
         let left = try await recall(recorded: recorded, judge: judge)
         try await giveUpUnavailable(left, judge: judge)
-        for cell in left where !cell.via.isEmpty {
-            let failure = LabFailure(reason: .harnessUnavailable, summary: "this crlab does not run chains yet")
-            try await recordMiss(cell, failure, judge: judge)
-        }
-        let doable = left.filter {
-            $0.via.isEmpty && isReady($0.source) && isReady($0.destination) && missingRuntime($0.runtime) == nil
+        let doable = left.filter { cell in
+            ([cell.source, cell.destination] + cell.via).allSatisfy(isReady) && missingRuntime(cell.runtime) == nil
         }
 
         try await dumpAndRestore(doable, judge: judge)
         try await judge.flush()
         // What was carried from guests that had to be thrown away.
         try? FileManager.default.removeItem(atPath: "\(folder)/tmp")
-        if !options.keepImages { try await dropImages() }
+        if !options.keepImages, !store.images.isShared { try await dropImages() }
         try await store.finish()
     }
 
@@ -140,25 +136,28 @@ public struct Runner: Sendable {
         let restores = Dictionary(
             uniqueKeysWithValues: destinations.map { ($0, restoreQueue(on: $0, judge: judge)) })
         let waiting = Dictionary(grouping: cells, by: \.dump)
+        let keys = Set(cells.flatMap { Self.way(to: $0.dump) }).sorted()
+        let chains = ChainRoutes(keys)
         let release: @Sendable (DumpKey) async throws -> Void = { key in
             let cells = waiting[key] ?? []
-            if try await settleUndumped(cells, judge: judge) { return }
-            for (host, cells) in Dictionary(grouping: cells, by: \.destination) {
-                await restores[host]?.add(cells.sorted())
+            if try await !settleUndumped(cells, judge: judge) {
+                for (host, cells) in Dictionary(grouping: cells, by: \.destination) {
+                    await restores[host]?.add(cells.sorted())
+                }
             }
+            await chains.follow(key)
             scheduler.workAdded()
         }
         var lanes: [GuestScheduler.Lane] = []
-        for (host, keys) in Dictionary(grouping: waiting.keys, by: \.source).sorted(by: { $0.key < $1.key }) {
+        for host in Set(keys.map(\.host)).sorted() {
             let queue = dumpQueue(on: host, dumped: release)
-            for key in keys.sorted() {
-                if try await isStored(key) { try await release(key) } else { await queue.add([key]) }
-            }
+            chains.register(queue, host)
             lanes.append(
                 GuestScheduler.Lane(
                     feedsOthers: true, waitingSeconds: { await queue.waitingSeconds },
                     serve: { try await queue.serve() }))
         }
+        for key in keys where key.previous == nil { try await start(key, chains: chains, release: release) }
         for host in destinations {
             guard let queue = restores[host] else { continue }
             lanes.append(

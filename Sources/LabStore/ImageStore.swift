@@ -1,13 +1,21 @@
 internal import CRModel
 internal import Glibc
 
-/// The images of a run, each under the name of its content: `images/sha256-…`.
+/// The images of runs, each under the name of its content: `images/sha256-…`.
+///
+/// Several runs may share one, also on several machines: an image appears whole, by a rename, and equal ones are one file.
 public struct ImageStore: Sendable {
-    /// `RUN/images`.
+    /// `RUN/images`, or the folder that runs share.
     public let folder: String
+    /// What other runs may need is not this run's to remove.
+    public let isShared: Bool
     private static let chunkBytes = 1 << 20
 
-    init(runFolder: String) { folder = runFolder + "/images" }
+    /// - Parameter shared: The folder that runs share; `nil` for one of the run's own.
+    init(runFolder: String, shared: String? = nil) {
+        folder = shared ?? runFolder + "/images"
+        isShared = shared != nil
+    }
 
     /// Takes a file in and gives it its name; equal content is kept once.
     ///
@@ -65,7 +73,7 @@ public struct ImageStore: Sendable {
 
     /// Removes what a killed process left half-written. Only for the holder of the run's lock.
     func removeParts() throws(StoreError) {
-        guard StoreFile.exists(folder) else { return }
+        guard !isShared, StoreFile.exists(folder) else { return }
         for name in try StoreFile.names(in: folder) where name.hasPrefix(".part-") {
             try StoreFile.remove(folder + "/" + name)
         }

@@ -20,6 +20,8 @@ public struct RunDescription: Codable, Hashable, Sendable {
     public var qemuVersion: String
     /// The names of other kinds that were at hand when the run started, by kind; `nil` in runs of earlier versions.
     public var names: [String: [String]]?
+    /// The folder in which it keeps images beside those of other runs; `nil` for its own.
+    public var imageStore: String?
     /// Which part of its plan the run is; `nil` for all of it.
     public var shard: Shard?
     /// ``RunPlan/hash()`` of the whole plan that the shard is a part of.
@@ -30,8 +32,8 @@ public struct RunDescription: Codable, Hashable, Sendable {
     public init(
         id: String, scenarioName: String, title: String, scenarioText: String, scenarioFile: String,
         only: [String] = [], workloads: [WorkloadName], startedAt: String, crlabVersion: String = CrlabVersion.current,
-        accelerator: String, qemuVersion: String, names: [String: [String]]? = nil, shard: Shard? = nil,
-        wholePlanHash: String? = nil, mergedFrom: [String]? = nil
+        accelerator: String, qemuVersion: String, names: [String: [String]]? = nil, imageStore: String? = nil,
+        shard: Shard? = nil, wholePlanHash: String? = nil, mergedFrom: [String]? = nil
     ) {
         self.id = id
         self.scenarioName = scenarioName
@@ -45,6 +47,7 @@ public struct RunDescription: Codable, Hashable, Sendable {
         self.accelerator = accelerator
         self.qemuVersion = qemuVersion
         self.names = names
+        self.imageStore = imageStore
         self.shard = shard
         self.wholePlanHash = wholePlanHash
         self.mergedFrom = mergedFrom

@@ -187,6 +187,8 @@ public struct RunMerge: Sendable {
         run.startedAt = parts.map(\.run.startedAt).min() ?? first.startedAt
         run.shard = nil
         run.wholePlanHash = nil
+        // Each part's images lie where they are.
+        run.imageStore = nil
         run.mergedFrom = parts.map(\.run.id)
         let store = try RunStore.create(at: folder, run: run, plan: plan)
         for host in try hosts() { try await store.recordHost(host) }

@@ -23,8 +23,10 @@ public struct RunReader: Sendable {
             return try database.read { connection in
                 try StoreSchema.check(connection, path: path, thorough: false)
                 let queries = RunQueries(database: connection, path: path)
+                let run = try queries.description()
                 return RunReader(
-                    run: try queries.description(), plan: try queries.plan(), images: ImageStore(runFolder: folder),
+                    run: run, plan: try queries.plan(),
+                    images: ImageStore(runFolder: folder, shared: run.imageStore),
                     database: database, path: path)
             }
         } catch {

@@ -33,7 +33,7 @@ public actor RunStore {
         self.lock = lock
         self.earlierSeconds = earlierSeconds
         path = folder + "/run.sqlite"
-        images = ImageStore(runFolder: folder)
+        images = ImageStore(runFolder: folder, shared: run.imageStore)
     }
 
     // MARK: Opening

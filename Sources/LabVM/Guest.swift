@@ -19,7 +19,7 @@ public final class Guest: Sendable {
     public let slowdown: Double
     /// What the agent could not prepare and did not need.
     public let warnings: [String]
-    private let connection: GuestConnection
+    let connection: GuestConnection
 
     init(
         spec: HostSpec, cpu: CPUChoice, ready: Ready, bootMilliseconds: Int, origin: Origin, slowdown: Double,
@@ -132,7 +132,7 @@ public final class Guest: Sendable {
     }
 
     /// Numbers are the guest's word, and sums are made of them later.
-    private static func bounded(_ stage: StageEvidence) -> StageEvidence {
+    static func bounded(_ stage: StageEvidence) -> StageEvidence {
         var stage = stage
         stage.milliseconds = min(max(0, stage.milliseconds), 1_000_000_000)
         return stage
@@ -172,7 +172,7 @@ public final class Guest: Sendable {
             await connection.request(request, seconds: seconds * max(1, slowdown / 4)), request.name, host: spec.name)
     }
 
-    private static func reply(
+    static func reply(
         _ result: Result<GuestConnection.Response, VMError>, _ name: String, host: HostName
     ) throws(VMError) -> GuestReply {
         let reply = try result.get().reply
@@ -184,11 +184,11 @@ public final class Guest: Sendable {
         return reply
     }
 
-    private func unexpected(_ request: String) -> VMError {
+    func unexpected(_ request: String) -> VMError {
         .garbled(host: spec.name, why: "an answer to '\(request)' of another kind", console: consoleTail)
     }
 
-    private func operation(
+    func operation(
         _ runtime: RuntimeName, _ workload: WorkloadName, _ seed: UInt64, _ deadline: Duration,
         _ options: RuntimeOptions
     ) -> OperationRequest {
@@ -203,5 +203,5 @@ public final class Guest: Sendable {
     }
 
     /// The agent gives up after the sum of its own deadlines; this is for an agent that does not.
-    private static func backstop(_ deadline: Duration) -> Double { Double(milliseconds(deadline)) / 1000 * 6 + 60 }
+    static func backstop(_ deadline: Duration) -> Double { Double(milliseconds(deadline)) / 1000 * 6 + 60 }
 }

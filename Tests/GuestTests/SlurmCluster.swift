@@ -51,7 +51,9 @@ struct SlurmCluster {
     }
 
     private func configuration(_ nodes: [String], port: Int) -> String {
-        let host = ProcessInfo.processInfo.hostName.split(separator: ".").first.map(String.init) ?? "localhost"
+        // As the daemons see it; `ProcessInfo.hostName` asks a name server.
+        let name = (try? String(contentsOfFile: "/proc/sys/kernel/hostname", encoding: .utf8)) ?? "localhost"
+        let host = name.trimmingCharacters(in: .whitespacesAndNewlines).split(separator: ".").first ?? "localhost"
         let nodeLines = nodes.enumerated().map { index, node in
             "NodeName=\(node) NodeHostname=\(host) NodeAddr=127.0.0.1 Port=\(port + 1 + index) CPUs=1 State=UNKNOWN"
         }

@@ -7,6 +7,10 @@ struct MessageTests {
     static let sentRequests: [GuestRequest] = [
         .probe, .listWorkloads, .shutdown,
         .dump(OperationRequest(runtime: .native, workload: "counter", deadlineMilliseconds: 1000)),
+        .relay(
+            RelayRequest(
+                restore: OperationRequest(runtime: "criu-4.1", workload: "counter", deadlineMilliseconds: 1),
+                dump: OperationRequest(runtime: "criu-4.2", workload: "counter", deadlineMilliseconds: 2))),
         .restore(
             OperationRequest(
                 runtime: "criu", workload: "x", seed: 9, deadlineMilliseconds: 1,

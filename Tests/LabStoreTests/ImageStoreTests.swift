@@ -4,6 +4,33 @@ import LabStore
 import Testing
 
 struct ImageStoreTests {
+    @Test("runs that share a folder keep equal images once, and leave each other's parts alone")
+    func shared() async throws {
+        let folder = try TemporaryFolder()
+        func store(_ name: String) throws -> RunStore {
+            var run = sampleRun()
+            run.imageStore = folder.file("shared")
+            return try RunStore.create(at: folder.file(name), run: run, plan: samplePlan())
+        }
+        let (one, two) = (try store("one"), try store("two"))
+        try await withThrowingTaskGroup(of: StoredImage.self) { group in
+            for (index, images) in [one.images, two.images, one.images, two.images].enumerated() {
+                let file = folder.file("archive-\(index)")
+                try Data("the same".utf8).write(to: URL(filePath: file))
+                group.addTask { try images.add(file: file, keepingSource: true) }
+            }
+            for try await image in group { try one.images.verify(image) }
+        }
+        #expect(try one.images.digests().count == 1)
+        #expect(try RunReader.open(at: folder.file("two")).images.digests().count == 1)
+        try Data().write(to: URL(filePath: folder.file("shared/.part-1-x")))
+        try await two.close()
+        let again = try RunStore.open(at: folder.file("two"))
+        #expect(FileManager.default.fileExists(atPath: folder.file("shared/.part-1-x")))
+        try await again.close()
+        try await one.close()
+    }
+
     let folder: TemporaryFolder
     let store: RunStore
 
