@@ -54,6 +54,7 @@ struct ErrorLog {
         "Diag module missing", "exited, status", "Restoring FAILED", "Dumping FAILED", "killed by signal",
         "cgroupd: recv req error", "`- Can't open vma", "Unable to open fd=", "Restorer fail", "reported by netlink",
         "Can't remove the directory", "Dump files (pid", "Can't dump thread for pid",
-        "Unable to create tun", "Unable to create a veth pair", "Can't wait or bad status",
+        "Unable to create tun", "Unable to open the binfmt_misc", "Unable to create a veth pair",
+        "Can't wait or bad status",
     ]
 }
