@@ -15,7 +15,7 @@ enum ExitStatus {
 
     static func of(_ error: any Error) -> Int32 {
         switch error {
-        case is ScenarioError: usage
+        case is ScenarioError, is ValidationError: usage
         case RunnerError.deadline: deadline
         case RunnerError.interrupted, is CancellationError: interrupted
         case RunnerError.unknown, RunnerError.notResumable, RunnerError.scenarioUnreadable: usage

@@ -17,6 +17,7 @@ extension HostJob {
         }
         var found: [String: CPUFingerprint] = [:]
         for (index, group) in survey.classes.enumerated() {
+            try Task.checkCancellation()
             guard let model = group.models.first else { continue }
             let spec = HostSpec(
                 name: HostName("class-\(index + 1)"), cpu: model.spelling, kernel: LabSession.probeKernel,

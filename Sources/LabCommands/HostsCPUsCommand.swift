@@ -77,7 +77,7 @@ enum CPUTables {
                 ).text)
         }
         parts.append("No model can have here: \(survey.impossible.joined(separator: " "))")
-        parts.append("No 64-bit kernel runs on: \(survey.unusable.joined(separator: " "))")
+        parts.append("No guest runs on (no 64-bit mode or no cmpxchg16b): \(survey.unusable.joined(separator: " "))")
         return parts.joined(separator: "\n\n")
     }
 

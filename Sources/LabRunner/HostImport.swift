@@ -110,21 +110,20 @@ public struct HostImport: Sendable, Codable, Equatable {
         let target = instructions.intersection(possible)
         struct Distance: Comparable {
             let vendor: Int
-            let lacksLongMode: Int
             let changes: Int
             let family: Int
             let name: String
 
             static func < (a: Distance, b: Distance) -> Bool {
-                (a.vendor, a.lacksLongMode, a.changes, a.family, a.name.utf8.count, a.name)
-                    < (b.vendor, b.lacksLongMode, b.changes, b.family, b.name.utf8.count, b.name)
+                (a.vendor, a.changes, a.family, a.name.utf8.count, a.name)
+                    < (b.vendor, b.changes, b.family, b.name.utf8.count, b.name)
             }
         }
         let cpu = machine.host.cpu
         func distance(_ model: CPUSurvey.Model) -> Distance {
             let far = model.family == cpu.family ? abs(model.model - cpu.model) : 1000
             return Distance(
-                vendor: model.vendor == cpu.vendor ? 0 : 1, lacksLongMode: model.is64Bit ? 0 : 1,
+                vendor: model.vendor == cpu.vendor ? 0 : 1,
                 changes: model.instructions.symmetricDifference(target).count, family: far, name: model.spelling)
         }
         guard let best = models.min(by: { distance($0) < distance($1) }) else { return ("", [], []) }

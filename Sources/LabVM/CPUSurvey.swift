@@ -23,8 +23,9 @@ public struct CPUSurvey: Sendable, Codable, Equatable {
             Set(features.filter { CPUFeature.byName[$0]?.kind == .instructions })
         }
 
-        /// Whether a 64-bit kernel can run on it.
-        public var is64Bit: Bool { features.contains("lm") }
+        /// Whether guests can run on it: their kernels are 64-bit, and the static agent uses `cmpxchg16b` (SIGILL as
+        /// PID 1 on Conroe and Opteron_G1, which QEMU has without it).
+        public var isUsable: Bool { features.contains("lm") && features.contains("cx16") }
 
         /// What a scenario writes to get it.
         public var spelling: String { isPlain ? name : "\(name),reduced" }
@@ -46,7 +47,7 @@ public struct CPUSurvey: Sendable, Codable, Equatable {
     public var qemuVersion: String
     /// By the number of instruction sets, then by name; a class is named by its place, from 1.
     public var classes: [Class]
-    /// 32-bit models, which no kernel of the lab runs on.
+    /// Models on which no guest runs.
     public var unusable: [String]
     /// Instructions and state that no model can have here, by place.
     public var impossible: [String]
@@ -57,13 +58,13 @@ public struct CPUSurvey: Sendable, Codable, Equatable {
     public init(accelerator: String, qemuVersion: String, models: [Model], possible: Set<String>) {
         self.accelerator = accelerator
         self.qemuVersion = qemuVersion
-        unusable = models.filter { !$0.is64Bit }.map(\.name).sorted()
+        unusable = models.filter { !$0.isUsable }.map(\.name).sorted()
         impossible = CPUFeature.all.filter { $0.kind == .instructions && !possible.contains($0.name) }.map(\.name)
         struct Key: Hashable {
             let state: UInt64
             let instructions: Set<String>
         }
-        let groups = Dictionary(grouping: models.filter(\.is64Bit)) {
+        let groups = Dictionary(grouping: models.filter(\.isUsable)) {
             Key(state: StateComponent.mask(features: Set($0.features)), instructions: $0.instructions)
         }
         let sorted = groups.sorted { a, b in
