@@ -344,7 +344,8 @@ public final class RemoteTask {
     func rest() throws(EngineError) {
         try flush()
         try awaitBirth()
-        if place == .systemCallExit { try stopAgain() }
+        // Not at the delivery of a trap either: should the engine end, the kernel would deliver it.
+        if place != .eventStop { try stopAgain() }
         try EngineError.wrap("give the task its registers back", task: task) { () throws(LinuxError) in
             try Ptrace.setRegisters(task, original)
             try Ptrace.setSignalMask(task, originalMask)
