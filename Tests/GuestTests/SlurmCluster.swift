@@ -97,11 +97,27 @@ struct SlurmCluster {
 
     /// Runs one of Slurm's commands to its end.
     func ask(_ program: String, _ words: [String], environment more: [String: String] = [:]) async throws -> String {
-        let execution = try sandbox.start(
-            program: Self.path(program) ?? program, words, environment: environment.merging(more) { $1 }, log: nil)
-        let answer = try await execution.end(seconds: 30)
+        let answer = try await run(Self.path(program) ?? program, words, environment: more, seconds: 30)
         guard answer.status == 0 else { throw Failure("\(program): \(answer)") }
         return answer.output.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// Runs a command to its end, which it writes down itself: beside daemons, Foundation does not hear of it.
+    func run(
+        _ program: String, _ words: [String], environment more: [String: String] = [:], seconds: Double
+    ) async throws -> Answer {
+        let name = "slurm-\(UUID().uuidString)"
+        let ended = sandbox.path(name + ".status")
+        _ = try sandbox.start(
+            program: "/bin/sh",
+            ["-c", "\"$@\"; echo $? > \(ended).new; mv \(ended).new \(ended)", "sh", program] + words,
+            environment: environment.merging(more) { $1 }, log: name)
+        try await wait("the end of \(program)", seconds: seconds) { FileManager.default.fileExists(atPath: ended) }
+        func text(_ ending: String) -> String {
+            (try? String(contentsOfFile: sandbox.path(name + ending), encoding: .utf8)) ?? ""
+        }
+        let status = Int32(text(".status").trimmingCharacters(in: .whitespacesAndNewlines)) ?? -1
+        return Answer(status: status, output: text(".out"), errors: text(".err"))
     }
 
     /// What of an array is not at its end, as `task state node`.

@@ -14,7 +14,7 @@ extension GuestTests {
         func slurm() async throws {
             try await Sandbox.with { sandbox in
                 let scenario = try sandbox.write(
-                    Scenarios.pair(["counter", "avx2-dispatch", "pipes"]), to: "pair.yaml")
+                    Scenarios.pair(["counter", "avx2-dispatch", "sse42-crc"]), to: "pair.yaml")
                 let planned = try await sandbox.crlab(["plan", scenario, "--format", "json"])
                     .decoded(PlanAnswer.self).cells.map(\.id)
                 let cluster = try await SlurmCluster(sandbox, nodes: ["n1", "n2"])
@@ -46,10 +46,8 @@ extension GuestTests {
                     let log = try? String(contentsOfFile: sandbox.path("shard-\(shard).log"), encoding: .utf8)
                     #expect(status == "0\n", "shard \(shard): \(log ?? "no log")")
                 }
-                let merge = try await sandbox.start(
-                    program: GuestLab.repository + "CI/merge", [shards],
-                    environment: ["CRLAB": GuestLab.command], log: nil
-                ).end(seconds: 60)
+                let merge = try await cluster.run(
+                    GuestLab.repository + "CI/merge", [shards], environment: ["CRLAB": GuestLab.command], seconds: 60)
                 #expect(merge.status == 0, "\(merge)")
                 let merged = RunFolder(path: shards + "/merged")
                 try await merged.expectOneOutcomeEach(planned)
