@@ -128,17 +128,19 @@ struct SlurmCluster {
     /// A power cut: everything of the node is gone at once, and nobody tells the controller.
     func kill(node: String) {
         let marked = sandbox.census.processes
-        var doomed = marked.filter { $0.words.contains(node) && $0.words.contains("-N") }
-        for entry in marked where SlurmProcess.environment(entry.pid).contains("SLURMD_NODENAME=\(node)") {
-            doomed.append(entry)
-            // The step's own daemon has no such variable; it is what started the job's script.
-            if let parent = marked.first(where: { $0.pid == SlurmProcess.parent(entry.pid) }),
-                parent.words.first?.hasPrefix("slurmstepd") == true
-            {
-                doomed.append(parent)
-            }
-        }
-        for entry in doomed { sandbox.census.kill(entry) }
+        let jobs = marked.filter { SlurmProcess.environment($0.pid).contains("SLURMD_NODENAME=\(node)") }
+        // A step's own daemon writes its title over its environment, mark included; it is what started the job's script. It
+        // goes before that, or it would tell the controller how the script ended.
+        let steps = Set(jobs.compactMap { SlurmProcess.parent($0.pid) }).filter(SlurmProcess.isStep)
+        let daemon = marked.filter { $0.words.contains(node) && $0.words.contains("-N") }
+        for entry in daemon { sandbox.census.kill(entry) }
+        for step in steps { _ = Foundation.kill(step, SIGKILL) }
+        for entry in jobs { sandbox.census.kill(entry) }
+    }
+
+    /// Ends all of it.
+    func stop() {
+        for entry in sandbox.census.processes { sandbox.census.kill(entry) }
     }
 
     /// Asks again until `condition` holds.
@@ -156,6 +158,11 @@ private enum SlurmProcess {
     static func environment(_ pid: Int32) -> [String] {
         guard let data = FileManager.default.contents(atPath: "/proc/\(pid)/environ") else { return [] }
         return data.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    static func isStep(_ pid: Int32) -> Bool {
+        let title = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
+        return String(decoding: title, as: UTF8.self).hasPrefix("slurmstepd:")
     }
 
     static func parent(_ pid: Int32) -> Int32? {
