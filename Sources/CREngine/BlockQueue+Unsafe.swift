@@ -10,8 +10,9 @@ enum QueueError: Error {
 
 /// Hands the blocks of a file to several threads, some neighbours at a time.
 final class BlockQueue: Sendable {
-    /// As much as is worth a thread's while, and stays in a core's cache.
-    private static let pieceBytes = 2 << 20
+    /// As much as is worth a turn, and stays in a core's cache. Longer runs come one at a time, and so begin at a page's
+    /// border in a window.
+    private static let pieceBytes = 1 << 18
     private static let pieceBlocks = 256
     /// Images below are done before another thread has started.
     private static let parallelBytes: UInt64 = 8 << 20

@@ -104,12 +104,12 @@ struct FileSource: SkippingSource, Sendable {
 }
 
 /// Bytes of a file, in memory for as long as they are looked at. For one thread.
+///
+/// They are copied, not mapped: mappings of several threads meet at one lock, and the first byte lies at a page's border,
+/// from where the kernel copies pages fastest.
 final class FileWindow {
-    private static let mappedBytes = 1 << 18
     private let fd: Int32
     private var buffer: UnsafeMutableRawBufferPointer?
-    /// Not where the kernel cannot say beforehand that a page cannot be read (MADV_POPULATE_READ, 5.14).
-    private var maps = true
 
     init(_ fd: Int32) { self.fd = fd }
 
@@ -121,24 +121,6 @@ final class FileWindow {
     ) throws(ImageError) -> Value {
         let count = Int(range.upperBound - range.lowerBound)
         let first = start + range.lowerBound
-        if maps, count >= Self.mappedBytes {
-            let page = first / 4096 * 4096
-            let length = first - page + UInt64(count)
-            // PROT_READ, MAP_SHARED
-            let answer = Kernel.attempt(.mmap, 0, length, 1, 1, Kernel.number(fd), page)
-            if Kernel.errno(of: answer) == nil {
-                let place = UInt64(bitPattern: answer)
-                defer { _ = Kernel.attempt(.munmap, place, length) }
-                // All pages are there then, or the file is shorter: no access of ours meets a missing one.
-                if Kernel.errno(of: Kernel.attempt(.madvise, place, length, 22)) == nil {
-                    // SAFETY: the mapping reaches from `page` to the range's end.
-                    return body(
-                        UnsafeRawBufferPointer(
-                            start: UnsafeRawPointer(bitPattern: UInt(place + (first - page))), count: count))
-                }
-            }
-            maps = false
-        }
         let bytes = room(count)
         var done = 0
         while done < count {
