@@ -2,12 +2,14 @@
 // needs: threads
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include "workload.h"
 
-static volatile uint64_t returns;
+// Two threads count.
+static _Atomic uint64_t returns;
 static int epoll;
 
 static void unexpected(const char *call) { workload_fail("%s ends with errno %d", call, errno); }
