@@ -106,7 +106,7 @@ final class DumpLane: @unchecked Sendable {
         if isEnd { return false }
         do throws(LinuxError) { try read() } catch { failure = .read(error) }
         var first: UInt64 = 0
-        turns.number(index) { first = turns.ledger.reserve(runs.count) }
+        turns.number(index) { first = turns.reserve(runs.count) }
         let pieces = seal(first)
         turns.write(index) {
             if failure == nil {

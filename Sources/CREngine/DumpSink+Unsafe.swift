@@ -66,13 +66,13 @@ final class DumpSink: ImageSink {
     /// Keeps the ledger while pages are added.
     func takeOver(_ ledger: ImageLedger) throws(ImageError) {
         try drain()
-        turns.ledger = ledger
+        turns.start(ledger)
     }
 
     /// Waits until all pages are written.
     func giveBack() throws(ImageError) -> ImageLedger {
         try drain()
-        return turns.ledger
+        return turns.end()
     }
 
     private func submit() throws(ImageError) {
@@ -120,6 +120,8 @@ final class DumpSink: ImageSink {
 /// SAFETY: whoever has a turn has its part to itself; the filling thread touches the ledger only when all lanes are free.
 final class DumpTurns: @unchecked Sendable {
     var ledger = ImageLedger()
+    /// The next run's place. Not in the ledger, in which another lane enters its runs at the same time.
+    private var place: UInt64 = 0
     private let numbering: [CountingSemaphore]
     private let writing: [CountingSemaphore]
 
@@ -128,6 +130,26 @@ final class DumpTurns: @unchecked Sendable {
         for index in 0..<(2 * lanes) { semaphores.append(try CountingSemaphore(index % lanes == 0 ? 1 : 0)) }
         numbering = Array(semaphores[..<lanes])
         writing = Array(semaphores[lanes...])
+    }
+
+    /// - Precondition: All lanes are free.
+    func start(_ ledger: ImageLedger) {
+        self.ledger = ledger
+        place = ledger.index
+    }
+
+    /// - Precondition: All lanes are free.
+    func end() -> ImageLedger {
+        ledger.index = place
+        return ledger
+    }
+
+    /// Takes the places of the next runs, in a turn of ``number(_:_:)``.
+    ///
+    /// - Returns: The first one's.
+    func reserve(_ count: Int) -> UInt64 {
+        defer { place += UInt64(count) }
+        return place
     }
 
     func number(_ lane: Int, _ body: () -> Void) { turn(numbering, lane, body) }

@@ -1,9 +1,10 @@
 /// Where a stream stands: how many blocks it has, and their chain.
 ///
-/// Runs of pages can be sealed on several threads: ``reserve(_:)`` gives them their places, ``seal(_:of:at:_:isInherited:)``
-/// needs nothing else, and ``append(_:pageBytes:)`` enters them, each in the order of the stream.
+/// Runs of pages can be sealed on several threads: ``seal(_:of:at:_:isInherited:)`` needs their places only, which count from
+/// ``index``, and ``append(_:pageBytes:)`` enters them, each in the order of the stream. A ledger itself is for one thread.
 public struct ImageLedger: Sendable {
-    private var index: UInt64 = 0
+    /// The place of the block that comes next.
+    public var index: UInt64 = 0
     private(set) var chain: UInt64 = 0
     var records: UInt64 = 0
     private(set) var runs: UInt64 = 0
@@ -22,7 +23,7 @@ public struct ImageLedger: Sendable {
     /// Takes the places of the next blocks.
     ///
     /// - Returns: The first one's.
-    public mutating func reserve(_ count: Int) -> UInt64 {
+    mutating func reserve(_ count: Int) -> UInt64 {
         defer { index += UInt64(count) }
         return index
     }
