@@ -161,12 +161,14 @@ public struct HostImport: Sendable, Codable, Equatable {
             .sorted { $0.lexicographicallyPrecedes($1) }
         func rank(_ numbers: [Int]) -> Int { series.firstIndex(of: Array(numbers.prefix(2))) ?? 0 }
         func point(_ numbers: [Int]) -> Int { numbers.count > 2 ? numbers[2] : 0 }
+        // Between two series that are as near, the older one: it has nothing that the machine's kernel lacks.
+        func key(_ item: (name: String, numbers: [Int])) -> [Int] {
+            let steps = rank(item.numbers) - rank(wanted)
+            return [abs(steps), steps, abs(point(item.numbers) - point(wanted)), item.name.utf8.count]
+        }
         return all.min { a, b in
-            (abs(rank(a.numbers) - rank(wanted)), abs(point(a.numbers) - point(wanted)), a.name.utf8.count, a.name)
-                < (
-                    abs(rank(b.numbers) - rank(wanted)), abs(point(b.numbers) - point(wanted)), b.name.utf8.count,
-                    b.name
-                )
+            let (left, right) = (key(a), key(b))
+            return left == right ? a.name < b.name : left.lexicographicallyPrecedes(right)
         }?.name ?? ""
     }
 
