@@ -164,7 +164,8 @@ public struct HostImport: Sendable, Codable, Equatable {
         // Between two series that are as near, the older one: it has nothing that the machine's kernel lacks.
         func key(_ item: (name: String, numbers: [Int])) -> [Int] {
             let steps = rank(item.numbers) - rank(wanted)
-            return [abs(steps), steps, abs(point(item.numbers) - point(wanted)), item.name.utf8.count]
+            let points = steps == 0 ? abs(point(item.numbers) - point(wanted)) : 0
+            return [abs(steps), steps, points, item.name.utf8.count]
         }
         return all.min { a, b in
             let (left, right) = (key(a), key(b))
