@@ -64,8 +64,15 @@ struct ImageCache: Sendable {
     }
 
     /// Keeps users away while entries are removed; `nil` when some are in use.
-    func lockForRemoval() throws(ImagesError) -> CacheLock? {
-        try CacheLock.attempt(folder.appending("in-use"), exclusive: true)
+    func lockForRemoval() async throws(ImagesError) -> CacheLock? {
+        let file = folder.appending("in-use")
+        if let lock = try CacheLock.attempt(file, exclusive: true) { return lock }
+        // A program that is just being started holds what its parent has given up until its exec closes it.
+        for _ in 0..<10 {
+            try? await Task.sleep(for: .milliseconds(50))
+            if let lock = try CacheLock.attempt(file, exclusive: true) { return lock }
+        }
+        return nil
     }
 
     func resolution(_ kind: ImageKind, _ name: String) -> Resolution? {
