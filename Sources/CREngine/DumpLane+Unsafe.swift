@@ -6,7 +6,7 @@ struct PagePiece {
     enum Source: Equatable {
         /// Memory that the task itself may read.
         case process(Int32)
-        /// `/proc/PID/mem`, open, by address.
+        /// `/proc/PID/mem`, open, by address; read by the filling thread.
         case memory(Int32)
         /// A file, open, whose end reads as zeros.
         case file(Int32)
@@ -90,8 +90,17 @@ final class DumpLane: @unchecked Sendable {
         copiedCount += bytes.count
     }
 
-    /// - Precondition: The pages fit into ``pageRoom``.
+    /// - Precondition: The pages fit into ``pageRoom``, and this is the tracer's thread.
     func add(_ piece: PagePiece) {
+        if case .memory(let fd) = piece.source, failure == nil {
+            // Here and now: since 6.12 a kernel may be built to let nobody but the tracer, one thread, read what the task
+            // itself may not.
+            // SAFETY: the precondition; the buffer is this thread's until the lane is full.
+            let buffer = UnsafeMutableRawBufferPointer(rebasing: pages[wantedBytes..<(wantedBytes + piece.count)])
+            do throws(LinuxError) { try readFile(fd, [piece], into: buffer, isMemory: true) } catch {
+                failure = .read(error)
+            }
+        }
         wanted.append(piece)
         wantedBytes += piece.count
     }
@@ -152,7 +161,7 @@ final class DumpLane: @unchecked Sendable {
                 try RemoteMemory.read(
                     process, wanted[first..<end].map { RemoteMemory.Range(start: $0.start, count: $0.count) },
                     into: buffer)
-            case .memory(let fd): try readFile(fd, wanted[first..<end], into: buffer, isMemory: true)
+            case .memory: break
             case .file(let fd): try readFile(fd, wanted[first..<end], into: buffer, isMemory: false)
             }
             for piece in wanted[first..<end] {

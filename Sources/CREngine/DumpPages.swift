@@ -73,8 +73,6 @@ final class DumpPages {
                 address += UInt64(pages * Self.pageBytes)
             }
         }
-        // Before its file is closed.
-        if memory != nil { do { try sink.drain() } catch { throw .image(error) } }
     }
 
     /// Hands the stretches of pages that the image must hold to `body`.
