@@ -374,15 +374,15 @@ class Round:
             raise Spent
         self.settle_dump(code)
 
-    def dump_task_dies(self):
-        """A process of the tree is killed while the engine is held at a point."""
-        engine = self.start(self.dump_words(), point=self.fault.point, action="stop")
+    def kill_while_held(self, words, victims, command):
+        """Kills one of `victims(engine)` while the engine is held at a point; gives its PID and the engine's exit status."""
+        engine = self.start(words, point=self.fault.point, action="stop")
         started = time.monotonic()
         until(lambda: engine.ended() or engine.is_held(), 60 * self.lab.slowness)
         if engine.ended():
             raise Failed(f"the engine did not come to {self.fault.point}: {self.words(engine)}")
-        victims = self.running.processes()
-        victim = victims[int(self.fault.other * len(victims))]
+        processes = victims(engine)
+        victim = processes[int(self.fault.other * len(processes))]
         kill(victim)
         # Some points are come to more than once.
         while not until(engine.ended, 0.01):
@@ -392,7 +392,12 @@ class Round:
                 break
         code = self.finish(engine)
         if code not in (0, 1, 70):
-            raise Failed(f"process {victim} died during the dump: {self.words(engine)}")
+            raise Failed(f"process {victim} died during the {command}: {self.words(engine)}")
+        return victim, code
+
+    def dump_task_dies(self):
+        """A process of the tree is killed while the engine is held at a point."""
+        victim, code = self.kill_while_held(self.dump_words(), lambda engine: self.running.processes(), "dump")
         self.outcome = f"{'root' if victim == self.running.pid else 'a process'} died, exit {code}"
         if code == 0:
             return self.expect_restorable()
@@ -434,23 +439,7 @@ class Round:
 
     def restore_task_dies(self):
         self.dump()
-        engine = self.start(self.restore_words(), point=self.fault.point, action="stop")
-        started = time.monotonic()
-        until(lambda: engine.ended() or engine.is_held(), 60 * self.lab.slowness)
-        if engine.ended():
-            raise Failed(f"the engine did not come to {self.fault.point}: {self.words(engine)}")
-        victims = tree(engine.pid)[1:]
-        victim = victims[int(self.fault.other * len(victims))]
-        kill(victim)
-        # Some points are come to more than once.
-        while not until(engine.ended, 0.01):
-            if engine.is_held():
-                kill(engine.pid, signal.SIGCONT)
-            elif time.monotonic() > started + 60 * self.lab.slowness:
-                break
-        code = self.finish(engine)
-        if code not in (0, 1, 70):
-            raise Failed(f"process {victim} died during the restore: {self.words(engine)}")
+        victim, code = self.kill_while_held(self.restore_words(), lambda engine: tree(engine.pid)[1:], "restore")
         if code == 0:
             # It died when all was done.
             if self.fault.point != "restore-armed":
