@@ -63,16 +63,17 @@ struct ImageCache: Sendable {
         try await CacheLock.acquire(folder.appending("in-use"), exclusive: false, seconds: seconds)
     }
 
-    /// Keeps users away while entries are removed; `nil` when some are in use.
-    func lockForRemoval() async throws(ImagesError) -> CacheLock? {
-        let file = folder.appending("in-use")
-        if let lock = try CacheLock.attempt(file, exclusive: true) { return lock }
-        // A program that is just being started holds what its parent has given up until its exec closes it.
-        for _ in 0..<10 {
-            try? await Task.sleep(for: .milliseconds(50))
-            if let lock = try CacheLock.attempt(file, exclusive: true) { return lock }
+    /// Keeps users away while entries are removed.
+    ///
+    /// It waits a moment: a program that is just being started holds what its parent has given up until its exec closes it.
+    ///
+    /// - Throws: `ImagesError.cacheBusy` when some are in use.
+    func lockForRemoval() async throws(ImagesError) -> CacheLock {
+        do throws(ImagesError) {
+            return try await CacheLock.acquire(folder.appending("in-use"), exclusive: true, seconds: 1)
+        } catch .cacheBusy(_, _, let seconds) {
+            throw .cacheBusy(path: folder.string, holder: "a run that uses these images", seconds: seconds)
         }
-        return nil
     }
 
     func resolution(_ kind: ImageKind, _ name: String) -> Resolution? {

@@ -35,9 +35,7 @@ extension ImageLibrary {
     public func prune() async throws(ImagesError) -> [String] {
         // Our own use would keep us out too.
         useLock = nil
-        guard let removal = try await cache.lockForRemoval() else {
-            throw .cacheBusy(path: cache.folder.string, holder: "a run that uses these images", seconds: 0)
-        }
+        let removal = try await cache.lockForRemoval()
         let lock = try await cache.lockForBuilding(seconds: configuration.lockSeconds)
         defer { withExtendedLifetime((lock, removal)) {} }
         try cache.dropReferences { kind, name in
