@@ -24,11 +24,7 @@ extension RestoreTree {
     /// It is let go first: the kernel would tell the engine alone of the end of a process whose first task it traces.
     func endLeader(_ stub: RestoreStub, status: Int32) throws(EngineError) {
         try stub.stand()
-        var registers = stub.remote.original
-        registers.rip = area.code
-        registers.rax = SystemCall.exit.rawValue
-        registers.origRax = .max
-        registers.rdi = UInt64(status >> 8 & 0xff)
+        let registers = ending(stub, by: .exit, status: status)
         try EngineError.wrap("end the first task", task: stub.tid) { () throws(LinuxError) in
             try Ptrace.setRegisters(stub.outer, registers)
             try Ptrace.detach(stub.outer)
@@ -42,16 +38,22 @@ extension RestoreTree {
         }
     }
 
+    /// Registers with which a stub calls its own end, with a status in the form of wait4(2).
+    private func ending(_ stub: RestoreStub, by call: SystemCall, status: Int32) -> Registers {
+        var registers = stub.remote.original
+        registers.rip = area.code
+        registers.rax = call.rawValue
+        registers.origRax = .max
+        registers.rdi = UInt64(status >> 8 & 0xff)
+        return registers
+    }
+
     /// Lets a stub end with a status in the form of wait4(2).
     func end(_ stub: RestoreStub, status: Int32) throws(EngineError) {
         try stub.stand()
         let signal = status & 0x7f
         if signal == 0 {
-            var registers = stub.remote.original
-            registers.rip = area.code
-            registers.rax = SystemCall.exit_group.rawValue
-            registers.origRax = .max
-            registers.rdi = UInt64(status >> 8 & 0xff)
+            let registers = ending(stub, by: .exit_group, status: status)
             try EngineError.wrap("end a zombie", task: stub.tid) { () throws(LinuxError) in
                 try Ptrace.setRegisters(stub.outer, registers)
                 try Ptrace.resume(stub.outer)
