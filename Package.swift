@@ -107,7 +107,10 @@ let package = Package(
             exclude: ["Golden", "browser-check", "browser_check.py", "validate.py"]),
         tests("LabRunnerTests", ["CRModel", "LabRunner", "LabVM"]),
         tests("LabScenarioTests", ["CRModel", "LabScenario"], exclude: ["Golden"]),
-        tests("LabStoreTests", ["CRModel", "LabScenario", "LabStore", grdb]),
+        tests("LabStoreTests", ["CRModel", "LabScenario", "LabStore", "StoreVictim", grdb]),
+        .executableTarget(
+            name: "StoreVictim", dependencies: ["CRModel", "LabStore"], path: "Tests/StoreVictim",
+            swiftSettings: strict),
         tests("LabVMTests", ["CRModel", "GuestWire", "LabVM"]),
         tests("LinuxKitTests", ["CRModel", "LinuxKit"]),
 

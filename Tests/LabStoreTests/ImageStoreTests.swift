@@ -3,6 +3,8 @@ import Foundation
 import LabStore
 import Testing
 
+@testable import StoreVictim
+
 struct ImageStoreTests {
     @Test("runs that share a folder keep equal images once, and leave each other's parts alone")
     func shared() async throws {

@@ -3,6 +3,7 @@ import Foundation
 import Testing
 
 @testable import LabStore
+@testable import StoreVictim
 
 /// A process that records is killed at moments of its life; what it was told to be recorded must be there.
 struct KillTests {
@@ -17,26 +18,7 @@ struct KillTests {
 
         var finished = 0
         for milliseconds in Self.moments {
-            await #expect(processExitsWith: .signal(SIGKILL)) {
-                [path = path as String, milliseconds = milliseconds as Int] in
-                let store = try RunStore.open(at: path)
-                let start = ContinuousClock.now
-                let killer = Thread {
-                    // The moment is the thing under test here: killed wherever it then is.
-                    Thread.sleep(forTimeInterval: Double(milliseconds) / 1000)
-                    _ = Glibc.kill(getpid(), SIGKILL)
-                }
-                killer.start()
-                for cell in try await store.pendingCells() {
-                    try await store.recordAttempt(sampleAttempt(cell))
-                    try await store.recordCell(sampleResult(cell))
-                    let told = open(path + "/told", O_WRONLY | O_CREAT | O_APPEND, 0o644)
-                    let line = Array("\(cell.id)\n".utf8)
-                    _ = line.withUnsafeBytes { write(told, $0.baseAddress, $0.count) }
-                    close(told)
-                }
-                while ContinuousClock.now - start < .seconds(60) { try await Task.sleep(for: .milliseconds(10)) }
-            }
+            #expect(try victim("record", path, "\(milliseconds)") == .signal(SIGKILL))
             let told = (try? String(contentsOfFile: path + "/told", encoding: .utf8)) ?? ""
             let lines = told.split(separator: "\n").map(String.init)
             #expect(Set(lines).count == lines.count)
@@ -63,15 +45,7 @@ struct KillTests {
     func setUp() async throws {
         for milliseconds in [0, 1, 2, 4, 8] {
             let folder = try TemporaryFolder()
-            await #expect(processExitsWith: .signal(SIGKILL)) {
-                [path = folder.path as String, milliseconds = milliseconds as Int] in
-                Thread {
-                    Thread.sleep(forTimeInterval: Double(milliseconds) / 1000)
-                    _ = Glibc.kill(getpid(), SIGKILL)
-                }.start()
-                let store = try RunStore.create(at: path, run: sampleRun(), plan: samplePlan(2000))
-                while true { try await store.recordEvent(kind: "x", text: "x") }
-            }
+            #expect(try victim("create", folder.path, "\(milliseconds)") == .signal(SIGKILL))
             do {
                 let store = try RunStore.open(at: folder.path)
                 #expect(try await store.pendingCells().count == 2000)

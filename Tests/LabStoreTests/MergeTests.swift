@@ -4,6 +4,8 @@ import LabScenario
 import LabStore
 import Testing
 
+@testable import StoreVictim
+
 /// A run that is cut into shards and merged again is the run that was never cut.
 struct MergeTests {
     static let scenario = """

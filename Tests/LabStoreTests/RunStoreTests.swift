@@ -3,6 +3,7 @@ import Foundation
 import Testing
 
 @testable import LabStore
+@testable import StoreVictim
 
 struct RunStoreTests {
     let folder: TemporaryFolder
@@ -140,13 +141,7 @@ struct RunStoreTests {
         #expect(throws: StoreError.locked(path: path, process: me)) {
             try RunStore.create(at: path, run: sampleRun(), plan: samplePlan())
         }
-        await #expect(processExitsWith: .exitCode(7)) { [path = path as String, me = me as Int] in
-            do {
-                _ = try RunStore.open(at: path)
-            } catch StoreError.locked(_, process: me) {
-                exit(7)
-            }
-        }
+        #expect(try victim("open", path, "\(me)") == .code(7))
         try await store.close()
         #expect(throws: StoreError.alreadyThere(path: path)) {
             try RunStore.create(at: path, run: sampleRun(), plan: samplePlan())

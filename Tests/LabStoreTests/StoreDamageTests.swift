@@ -4,6 +4,7 @@ import GRDB
 import Testing
 
 @testable import LabStore
+@testable import StoreVictim
 
 struct StoreDamageTests {
     let folder: TemporaryFolder
