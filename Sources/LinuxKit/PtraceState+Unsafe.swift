@@ -126,8 +126,12 @@ extension Limits {
     /// ioprio_get(2) of one task; 0 when it was never set or cannot be read.
     public static func inputOutputPriority(of task: Int32) -> UInt32 {
         let answer = Kernel.attempt(.ioprio_get, 1, Kernel.number(task))
-        return Kernel.errno(of: answer) == nil ? UInt32(truncatingIfNeeded: answer) : 0
+        return Kernel.errno(of: answer) == nil ? chosen(inputOutputPriority: UInt32(truncatingIfNeeded: answer)) : 0
     }
+
+    /// What of an I/O priority a task can have chosen: nothing in the class "none", where kernels before 5.15 say level 4
+    /// for a task that was never asked, and since 6.0 level 0, and none lets a level be set.
+    public static func chosen(inputOutputPriority priority: UInt32) -> UInt32 { priority >> 13 == 0 ? 0 : priority }
 
     /// ioprio_set(2) of one task.
     public static func setInputOutputPriority(of task: Int32, _ priority: UInt32) throws(LinuxError) {

@@ -28,6 +28,8 @@ static void ask(struct Place *place) {
     place->priority = parameters.sched_priority;
     place->nice = (int)syscall(SYS_getpriority, PRIO_PROCESS, 0);
     place->input = (int)syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0);
+    // Nothing chosen: kernels before 5.15 say level 4 then, and later ones level 0.
+    if (IOPRIO_PRIO_CLASS(place->input) == IOPRIO_CLASS_NONE) place->input = 0;
     place->slack = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
     syscall(SYS_sched_getaffinity, 0, sizeof place->cpus, &place->cpus);
 }

@@ -58,6 +58,9 @@ int main(void) {
     char *aside = attach(ids[2], 0);
     fill(aside, 2);
     WORKLOAD_CALL(shmdt(aside));
+    // The child's first answer will be another one than what is there.
+    char unanswered = removed[odd - 1];
+    memory[odd - 2] = (char)~unanswered;
     pid_t child = WORKLOAD_CALL(fork());
     if (child == 0) {
         WORKLOAD_CALL(prctl(PR_SET_PDEATHSIG, SIGKILL));
@@ -72,7 +75,11 @@ int main(void) {
     WORKLOAD_CALL(shmctl(ids[1], IPC_RMID, NULL));
     // Not everybody may; the mode says whether it was done.
     shmctl(ids[2], SHM_LOCK, NULL);
-    for (int turn = 0; turn < 2000 && status(ids[0]).shm_nattch < 9; turn++) workload_pause(1);
+    // It answers once it has exchanged its attachments.
+    for (int turn = 0; ((volatile char *)removed)[odd - 1] == unanswered; turn++) {
+        WORKLOAD_CHECK(turn < 20000, "the child does not answer");
+        workload_pause(1);
+    }
     struct shmid_ds before[3];
     for (int index = 0; index < 3; index++) before[index] = status(ids[index]);
     workload_ready();
