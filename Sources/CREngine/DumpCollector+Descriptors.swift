@@ -72,7 +72,7 @@ extension DumpCollector {
             try classify(&record, process: process, fd: fd, link: link, path: path, status: status, info: info)
         }
         if record.kind == .inode, let inode = contents.inodes.last(where: { $0.number == record.inode }),
-            !inode.kind.hasContent, !inode.isRemoved
+            !inode.kind.hasContent, !inode.isRemoved, inode.kind != .messageQueue
         {
             record.mountNamespace = try nestedMounts(holding: info.mountID, process)
         }
@@ -104,8 +104,15 @@ extension DumpCollector {
         }
         switch status.kind {
         case .regular, .directory:
-            try refuseKernelObject(process: process, path: path, device: status.device, object: object)
             record.kind = .inode
+            let type = try fileSystemType(of: path, device: status.device, process: process, object: object)
+            if type == MessageQueues.fileSystemType, status.kind == .regular {
+                record.inode = try messageQueue(link, status, openAt: path, process: process, object: object)
+                return
+            }
+            if let what = Self.kernelObjects[type] {
+                throw refuse(process, object, "\(what) is not carried by this version")
+            }
             // O_TMPFILE (which includes O_DIRECTORY) says how the file was made, not how it is open.
             if status.kind == .regular { record.flags &= ~0o20200000 }
             let isWritten = record.flags & 3 != 0 && status.kind == .regular
@@ -138,29 +145,22 @@ extension DumpCollector {
         }
     }
 
-    /// Files of some file systems are handles of kernel objects: opening their name again would give another object, or
-    /// the same without what it held.
-    private func refuseKernelObject(
-        process: Int32, path: String, device: UInt64, object: String
-    ) throws(EngineError) {
-        let type: UInt64
-        if let known = fileSystemTypes[device] {
-            type = known
-        } else {
-            type = try EngineError.wrap("look at the file system of \(object)", task: process) {
-                () throws(LinuxError) in
-                try Files.fileSystemType(of: path)
-            }
-            fileSystemTypes[device] = type
+    private func fileSystemType(
+        of path: String, device: UInt64, process: Int32, object: String
+    ) throws(EngineError) -> UInt64 {
+        if let known = fileSystemTypes[device] { return known }
+        let type = try EngineError.wrap("look at the file system of \(object)", task: process) {
+            () throws(LinuxError) in
+            try Files.fileSystemType(of: path)
         }
-        if let what = Self.kernelObjects[type] {
-            throw refuse(process, object, "\(what) is not carried by this version")
-        }
+        fileSystemTypes[device] = type
+        return type
     }
 
-    /// `linux/magic.h`, and `ipc/mqueue.c` for the first.
+    /// Files of some file systems are handles of kernel objects: opening their name again would give another object, or
+    /// the same without what it held. Types as in `linux/magic.h`.
     private static let kernelObjects: [UInt64: String] = [
-        0x1980_0202: "a POSIX message queue", 0xcafe_4a11: "an object of the BPF file system",
+        0xcafe_4a11: "an object of the BPF file system",
         0x5345_434d: "secret memory",
     ]
 

@@ -155,12 +155,19 @@ extension DumpCollector {
                 () throws(LinuxError) in
                 let visit = try Namespaces.Visit(process.subject, Namespaces.Flag.ipc)
                 defer { visit.end() }
-                return ["shm", "sem", "msg"].reduce(0) { $0 + ((try? SystemV.table($1).count) ?? 0) }
+                let queues = try MessageQueues.mount()
+                defer { if let queues { Files.close(queues) } }
+                let names = try queues.map { (fd) throws(LinuxError) in
+                    try Files.names(in: Namespaces.reachable("/proc/self/fd/\(fd)"))
+                }
+                return ["shm", "sem", "msg"].reduce(names?.count ?? 0) {
+                    $0 + ((try? SystemV.table($1).count) ?? 0)
+                }
             }
             if count > 0 {
                 throw refuse(
                     process.pid, "namespace \(link ?? "ipc")",
-                    "it is not the root's IPC namespace, and \(count) System V objects are in it")
+                    "it is not the root's IPC namespace, and \(count) System V objects and message queues are in it")
             }
         }
     }

@@ -217,6 +217,7 @@ final class DumpCollector {
         try resolvePacketRings()
         try collectTerminals()
         try collectSystemV()
+        try collectMessageQueues()
         try resolveEpolls()
         try resolveWatches()
         try collectPipes()

@@ -115,6 +115,7 @@ final class RestoreFiles {
         for space in contents.addressSpaces { try openMapped(space) }
         findPipeEnds()
         for pipe in contents.pipes { try create(pipe) }
+        try openMessageQueues()
         try sockets.open { (fd, object) throws(LinuxError) in try lift(fd, object) }
         for inode in contents.inodes where inode.kind == .packetRing {
             inodes[inode.number] = sockets.descriptors[UInt32(truncatingIfNeeded: inode.device)]
@@ -393,7 +394,9 @@ final class RestoreFiles {
             // The descriptor that memfd_create(2) gave does not count as open for writing, any later one does: with that
             // the file could not be executed. F_DUPFD_CLOEXEC
             fd = Int32(try RestoreCalls.control(content, 1030, 0, describe(file)))
-        } else if let content = inodes[file.inode], inodeRecords[file.inode]?.kind.hasContent == true {
+        } else if let content = inodes[file.inode], let kind = inodeRecords[file.inode]?.kind,
+            kind.hasContent || kind == .messageQueue
+        {
             // The same inode, an open file of its own. O_TMPFILE leaves O_DIRECTORY in the flags.
             fd = try RestoreCalls.open("/proc/self/fd/\(content)", rawFlags: flags & ~0o600000)
         } else if let inode = inodeRecords[file.inode], let content = inodes[file.inode], inode.isRemoved,

@@ -307,7 +307,7 @@ struct RestorePreflight {
             case .regular, .directory, .fifo, .device, .symbolicLink, .socketName:
                 if inode.isRemoved, inode.otherName.isEmpty { checkAncestor(of: inode.path) } else { checkFile(inode) }
             case .deleted: checkAncestor(of: inode.path)
-            case .memfd, .sharedMemory, .systemVSegment, .packetRing: break
+            case .memfd, .sharedMemory, .systemVSegment, .packetRing, .messageQueue: break
             }
         }
         for path in Set(contents.terminals.map(\.masterPath)).sorted() {

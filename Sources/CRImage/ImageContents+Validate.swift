@@ -195,6 +195,9 @@ extension ImageContents {
             else {
                 throw .inconsistent(record: "inode \(inode.number)", why: "its path is not absolute")
             }
+            guard inode.queue.count == (inode.kind == .messageQueue ? 1 : 0) else {
+                throw .inconsistent(record: "inode \(inode.number)", why: "it is half a message queue")
+            }
         }
         // NR_OPEN is at most this on every kernel.
         let descriptors: Range<Int32> = 0..<(1 << 30)

@@ -172,6 +172,11 @@ public enum SystemCall: UInt64, Sendable {
     case epoll_ctl = 233
     case tgkill = 234
     case utimes = 235
+    case mq_open = 240
+    case mq_unlink = 241
+    case mq_timedsend = 242
+    case mq_timedreceive = 243
+    case mq_getsetattr = 245
     case waitid = 247
     case keyctl = 250
     case ioprio_set = 251

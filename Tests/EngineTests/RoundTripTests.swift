@@ -31,7 +31,7 @@ extension EngineTests {
 
         @Test(
             "an object beyond those of the workloads",
-            arguments: ["signalfd", "socketpair", "unix-listener", "netlink"])
+            arguments: ["signalfd", "socketpair", "unix-listener", "netlink", "mqueue"])
         func object(_ kind: String) throws {
             let running = try RunningWorkload(Workload(holding: kind))
             defer { running.finish() }

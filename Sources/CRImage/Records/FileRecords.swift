@@ -21,6 +21,8 @@ public enum InodeKind: UInt32, Sendable, Hashable {
     case symbolicLink = 20
     /// A socket's name, open with O_PATH.
     case socketName = 21
+    /// A POSIX message queue.
+    case messageQueue = 22
 }
 
 /// Something that can be opened or mapped.
@@ -56,6 +58,8 @@ public struct InodeRecord: ImageValue {
     public var isOtherNameOurs = false
     /// Where a symbolic link leads.
     public var target = ""
+    /// Of a message queue, one element.
+    public var queue: [MessageQueueValue] = []
     /// Number of the ``NamespaceRecord`` whose mounts show it at its path; 0 when those of the root process do.
     public var mountNamespace: UInt32 = 0
 
@@ -80,6 +84,7 @@ public struct InodeRecord: ImageValue {
         try fields.text("otherName", &otherName)
         try fields.flag("isOtherNameOurs", &isOtherNameOurs)
         try fields.text("target", &target)
+        try fields.list("queue", &queue)
         try fields.number("mountNamespace", &mountNamespace)
     }
 }

@@ -207,6 +207,18 @@ static void use_mqueue(void) {
     must(mq_receive(held, (char *)&got, sizeof got, NULL) == sizeof got && got == sent, "mq_receive");
 }
 
+static void make_mqueue_notify(void) {
+    make_mqueue();
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    event.sigev_value.sival_int = 4711;
+    signal(SIGUSR1, SIG_IGN);
+    must(mq_notify(held, &event) == 0, "mq_notify");
+}
+// Who is registered keeps others from it.
+static void use_mqueue_notify(void) {
+    must(mq_notify(held, &(struct sigevent){.sigev_notify = SIGEV_NONE}) == -1 && errno == EBUSY, "mq_notify");
+}
+
 // A lock must be seen from outside: by a second descriptor, or by another process.
 static void make_flock(void) {
     held = made(open("locked", O_RDWR | O_CREAT, 0600), "open");
@@ -385,6 +397,7 @@ static const struct {
     {"mseal", make_mseal, use_memory},
     {"secret-memory", make_secret_memory, use_memory},
     {"mqueue", make_mqueue, use_mqueue},
+    {"mqueue-notify", make_mqueue_notify, use_mqueue_notify},
     {"flock", make_flock, use_flock},
     {"record-lock", make_record_lock, use_record_lock},
     {"lease", make_lease, use_lease},
