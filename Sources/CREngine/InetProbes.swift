@@ -112,23 +112,15 @@ enum InetProbes {
     ///
     /// - Returns: Nothing on kernels that do not list this protocol.
     static func shutdowns(domain: UInt32, protocol number: Int32) -> [UInt64: UInt32] {
-        guard let socket = try? NetlinkSocket(family: 4) else { return [:] }
-        defer { socket.close() }
         // struct inet_diag_req_v2 with INET_DIAG_SHUTDOWN (8) asked for, all states, any address.
         var request: [UInt8] = [UInt8(domain), UInt8(truncatingIfNeeded: number), 0x80, 0, 0xff, 0xff, 0xff, 0xff]
         request += [UInt8](repeating: 0, count: 48)
-        // SOCK_DIAG_BY_FAMILY, NLM_F_DUMP
-        let message = NetlinkMessage(type: 20, flags: 0x300, sequence: 1, header: request)
         var found: [UInt64: UInt32] = [:]
-        for answer in (try? socket.dump(message, "sock_diag")) ?? [] where answer.count >= 72 {
-            let inode = UInt64(answer.half(at: 68))
-            var offset = 72
-            while offset + 5 <= answer.count {
-                let length = Int(answer[offset]) | Int(answer[offset + 1]) << 8
-                if length < 4 { break }
-                if answer[offset + 2] == 8 { found[inode] = UInt32(answer[offset + 4]) }
-                offset += (length + 3) & ~3
-            }
+        try? SocketDump.each(request, "sockets of protocol \(number)") { answer in
+            guard answer.count >= 72 else { return }
+            let attributes = RouteAttribute.parse(Array(answer.dropFirst(72)))
+            guard let value = attributes.first(where: { $0.type == 8 })?.value.first else { return }
+            found[UInt64(answer.half(at: 68))] = UInt32(value)
         }
         return found
     }
