@@ -50,6 +50,7 @@ extension DumpCollector {
     ) throws(EngineError) {
         var task = try outside(remote, process)
         task.rseq = try rseq(remote, process)
+        try refuseHiddenDispatch(remote, process, task.rseq)
         // One page: the interval timers and a flag, answers of the process and of the task, signal actions.
         let scratch = try remote.scratch()
         let (stateOffset, taskOffset, actionOffset) = (112, 128, 1024)
@@ -204,6 +205,7 @@ extension DumpCollector {
     func collectTask(_ remote: RemoteTask, _ process: FrozenTree.Process) throws(EngineError) {
         var record = try outside(remote, process)
         record.rseq = try rseq(remote, process)
+        try refuseHiddenDispatch(remote, process, record.rseq)
         let scratch = try remote.scratch()
         var batch = RemoteBatch()
         let questions = TaskQuestions(record.state, at: scratch, &batch)

@@ -60,7 +60,7 @@ extension DumpCollector {
             let inner = status.namespaceTids.last, let innerProcess = status.namespaceProcesses.last
         else { return nil }
         let remote = try RemoteTask(resting: task, known, systemCallAddress: leader.systemCallAddress)
-        if remote.userDispatch != nil { return nil }
+        if remote.userDispatch != nil || suspectsDispatch(remote, process) { return nil }
         return RemoteCrowd.Member(remote, process: innerProcess, tid: inner)
     }
 

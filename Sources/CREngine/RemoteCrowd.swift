@@ -167,7 +167,7 @@ struct RemoteCrowd {
             member.isRunning = false
             switch status {
             case .stopped(signal, event: 0, systemCall: false): return
-            case .stopped(let other, event: 0, _): remote.deferSignal(other)
+            case .stopped(let other, event: 0, _): try remote.deferSignal(other)
             case .stopped, .continued: break
             case .exited, .killed: throw .derailed(task: remote.task, "it ended during the engine's calls")
             }

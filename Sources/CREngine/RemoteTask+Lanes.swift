@@ -9,7 +9,11 @@ extension RemoteTask {
     private static let unanswered: UInt64 = 1 << 63 | 0x5eed
 
     /// The mask during remote calls.
-    var quietMask: UInt64 { lanes == nil ? ~0 : ~Signals.mask([Signals.trap]) }
+    var quietMask: UInt64 {
+        lanes == nil ? Self.quietMask(hidesDispatch) : ~Signals.mask([Signals.trap])
+    }
+
+    static func quietMask(_ hidesDispatch: Bool) -> UInt64 { hidesDispatch ? ~Signals.mask([Signals.badCall]) : ~0 }
 
     /// Writes arguments for calls that are put off: they stay until these were made.
     func hold(_ bytes: [UInt8], in lanes: RemoteLanes) throws(EngineError) -> UInt64 {
@@ -94,7 +98,7 @@ extension RemoteTask {
             case .stopped(Signals.trap, event: 0, systemCall: false):
                 if answer(entries.count - 1) != Self.unanswered { break waiting }
             // Somebody else's SIGTRAP is dropped: none was pending in the image.
-            case .stopped(let signal, event: 0, _): deferSignal(signal)
+            case .stopped(let signal, event: 0, _): try deferSignal(signal)
             case .stopped(_, event: 1...3, _): try noteBirth()
             case .continued: continue
             case .stopped: break
@@ -144,7 +148,7 @@ extension RemoteTask {
                 if after.rip == systemCallAddress + UInt64(RemoteInstruction.systemCall.count) {
                     return Int64(bitPattern: after.rax)
                 }
-            case .stopped(let signal, event: 0, _): deferSignal(signal)
+            case .stopped(let signal, event: 0, _): try deferSignal(signal)
             case .stopped, .continued: continue
             case .exited, .killed: throw .derailed(task: task, "it ended during \(call.name)")
             }

@@ -35,6 +35,9 @@ public final class RemoteTask {
     /// How the task's own system calls are dispatched, off during remote calls; ``park()`` sets it. `nil` when the kernel
     /// cannot tell or nothing is on.
     public var userDispatch: Ptrace.UserDispatch?
+    /// Whether calls may be dispatched and the kernel does not tell (5.11 to 6.3). SIGSYS is not blocked then: a call that
+    /// is dispatched forces that signal, and the kernel would reset the action of a blocked one.
+    let hidesDispatch: Bool
     /// Where many calls can be made in one stop; `nil` makes each in stops of its own.
     var bench: RemoteBench?
 
@@ -68,13 +71,16 @@ public final class RemoteTask {
         self.task = task
         self.systemCallAddress = systemCallAddress
         self.timeoutSeconds = timeoutSeconds
+        let dispatch = Ptrace.userDispatch(task)
+        hidesDispatch = dispatch == nil && Ptrace.canDispatch
+        let quiet = Self.quietMask(hidesDispatch)
         (original, originalMask) = try EngineError.wrap("read the registers", task: task) { () throws(LinuxError) in
             let registers = try Ptrace.registers(task)
             let mask = try Ptrace.signalMask(task)
-            try Ptrace.setSignalMask(task, ~0)
+            try Ptrace.setSignalMask(task, quiet)
             return (registers, mask)
         }
-        if let dispatch = Ptrace.userDispatch(task), dispatch.mode != 0 {
+        if let dispatch, dispatch.mode != 0 {
             userDispatch = dispatch
             try EngineError.wrap("suspend user dispatch", task: task) { () throws(LinuxError) in
                 try Ptrace.setUserDispatch(task, Ptrace.UserDispatch())
@@ -85,6 +91,7 @@ public final class RemoteTask {
     /// Takes over a task that was born attached, of a stub whose registers and mask it has.
     init(newborn task: Int32, of parent: RemoteTask) {
         self.task = task
+        hidesDispatch = false
         systemCallAddress = parent.systemCallAddress
         timeoutSeconds = parent.timeoutSeconds
         original = parent.original
@@ -110,11 +117,13 @@ public final class RemoteTask {
         self.systemCallAddress = systemCallAddress
         timeoutSeconds = 30
         isResting = true
+        let dispatch = Ptrace.userDispatch(task)
+        hidesDispatch = dispatch == nil && Ptrace.canDispatch
         original = registers
         originalMask = try EngineError.wrap("read the signal mask", task: task) { () throws(LinuxError) in
             try Ptrace.signalMask(task)
         }
-        if let dispatch = Ptrace.userDispatch(task), dispatch.mode != 0 { userDispatch = dispatch }
+        if let dispatch, dispatch.mode != 0 { userDispatch = dispatch }
     }
 
     /// Gives a task that stands in a stop by a signal its registers and mask back.
@@ -223,13 +232,13 @@ public final class RemoteTask {
         registers.r12 = UInt64(entries.count)
         try EngineError.wrap("start a series of calls", task: task) { () throws(LinuxError) in
             // The trap at the end must not meet a blocked signal: the kernel would reset its action.
-            try Ptrace.setSignalMask(task, ~Signals.mask([Signals.trap]))
+            try Ptrace.setSignalMask(task, quietMask & ~Signals.mask([Signals.trap]))
             try Ptrace.setRegisters(task, registers)
         }
         place = .systemCallExit
         try runToTrap(bench)
         try EngineError.wrap("end a series of calls", task: task) { () throws(LinuxError) in
-            try Ptrace.setSignalMask(task, ~0)
+            try Ptrace.setSignalMask(task, quietMask)
         }
         let table = try EngineError.wrap("read the answers", task: task) { () throws(LinuxError) in
             try RemoteMemory.read(task, at: bench.table, count: entries.count * RemoteBench.entryBytes)
@@ -258,7 +267,7 @@ public final class RemoteTask {
                 if registers.rip == bench.end { return }
                 // Somebody else's SIGTRAP, which came while it was let through.
                 deferredSignals.append(Signals.trap)
-            case .stopped(let signal, event: 0, _): deferSignal(signal)
+            case .stopped(let signal, event: 0, _): try deferSignal(signal)
             case .stopped(_, event: 1...3, _): try noteBirth()
             case .stopped, .continued: continue
             case .exited, .killed: throw .derailed(task: task, "it ended during the engine's calls")
@@ -307,7 +316,7 @@ public final class RemoteTask {
             }
             switch status {
             case .stopped(_, _, systemCall: true): return
-            case .stopped(let signal, event: 0, _): deferSignal(signal)
+            case .stopped(let signal, event: 0, _): try deferSignal(signal)
             case .stopped(_, event: 1...3, _): try noteBirth()
             // A trap for a group stop that begins or ends; the call goes on.
             case .stopped: continue
@@ -378,7 +387,7 @@ public final class RemoteTask {
             }
             switch status {
             case .stopped(_, event: 128, _): return  // PTRACE_EVENT_STOP
-            case .stopped(let signal, event: 0, systemCall: false): deferSignal(signal)
+            case .stopped(let signal, event: 0, systemCall: false): try deferSignal(signal)
             case .stopped, .continued: continue
             case .exited, .killed: throw .derailed(task: task, "it ended before it could be let go")
             }
@@ -397,7 +406,8 @@ public final class RemoteTask {
         }
     }
 
-    func deferSignal(_ signal: Int32) {
+    func deferSignal(_ signal: Int32) throws(EngineError) {
+        if hidesDispatch, signal == Signals.badCall, Ptrace.isDispatch(task) { throw hiddenDispatch() }
         // SIGTRAP|0 without an event is the kernel's echo of our own resume on old kernels, never the workload's: its
         // signals are all blocked.
         if signal != Signals.trap { deferredSignals.append(signal) }

@@ -25,6 +25,9 @@ public struct Mapping: Sendable, Hashable {
     public var hasAnonymousPages = false
     /// Whether some of its pages are transparent huge ones.
     public var hasHugePages = false
+    /// Whether some of its pages were used since `/proc/PID/clear_refs` was written; huge pages (hugetlbfs) and the zero
+    /// page are not counted.
+    public var isReferenced = false
     /// Memory protection key; 0 for none.
     public var protectionKey = 0
 
@@ -79,11 +82,12 @@ public enum ProcParser {
                 return
             }
             guard let last = mappings.indices.last else { throw .malformed(file, why: "details before any mapping") }
-            // Six of some twenty details are wanted.
+            // Seven of some twenty details are wanted.
             switch first {
             case UInt8(ascii: "A"), UInt8(ascii: "K"), UInt8(ascii: "V"): break
             // ProtectionKey and Swap, of many that begin alike.
             case UInt8(ascii: "P") where line.bytes.dropFirst().first == UInt8(ascii: "r"): break
+            case UInt8(ascii: "R") where line.bytes.dropFirst().first == UInt8(ascii: "e"): break
             case UInt8(ascii: "S") where line.bytes.dropFirst().first == UInt8(ascii: "w"): break
             default: return
             }
@@ -91,6 +95,8 @@ public enum ProcParser {
                 mappings[last].flags = MappingFlags(line.words.dropFirst())
             } else if line.bytes.starts(with: "Anonymous:".utf8) || line.bytes.starts(with: "Swap:".utf8) {
                 if line.words.dropFirst().first?.unsigned() != 0 { mappings[last].hasAnonymousPages = true }
+            } else if line.bytes.starts(with: "Referenced:".utf8) {
+                mappings[last].isReferenced = line.words.dropFirst().first?.unsigned() != 0
             } else if line.bytes.starts(with: "AnonHugePages:".utf8) {
                 mappings[last].hasHugePages = line.words.dropFirst().first?.unsigned() != 0
             } else if line.bytes.starts(with: "ProtectionKey:".utf8) {

@@ -24,6 +24,11 @@ public enum Procfs {
         return try ProcParser.mappings(Files.contents(of: path), file: path)
     }
 
+    /// `/proc/PID/clear_refs`: takes all pages of a process for unused, until they are used again.
+    public static func forgetReferences(of process: Int32) throws(LinuxError) {
+        try Files.write(Array("1".utf8), toExisting: "/proc/\(process)/clear_refs")
+    }
+
     /// `/proc/PID/maps`: all mappings, without flags; ten times cheaper than smaps for large processes.
     public static func mappingsWithoutFlags(_ process: Int32) throws(LinuxError) -> [Mapping] {
         let path = "/proc/\(process)/maps"

@@ -67,6 +67,15 @@ extension Ptrace {
         return UserDispatch(mode: data.0, selector: data.1, offset: data.2, length: data.3)
     }
 
+    /// Whether this kernel can dispatch a task's calls to the task itself (since 5.11); asked by turning off what the caller
+    /// does not have.
+    public static let canDispatch = Kernel.errno(of: Kernel.attempt(.prctl, 59, 0, 0, 0, 0)) == nil
+
+    /// Whether a SIGSYS at whose delivery the task stands says that a call was dispatched to it (SYS_USER_DISPATCH).
+    public static func isDispatch(_ task: Int32) -> Bool {
+        (try? siginfo(task))?[8..<12].elementsEqual([2, 0, 0, 0]) == true
+    }
+
     /// Sets how a stopped task's system calls are dispatched.
     public static func setUserDispatch(_ task: Int32, _ dispatch: UserDispatch) throws(LinuxError) {
         var data = (dispatch.mode, dispatch.selector, dispatch.offset, dispatch.length)

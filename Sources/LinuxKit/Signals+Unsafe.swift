@@ -12,6 +12,7 @@ public enum Signals {
     public static let stop: Int32 = 19
     public static let terminalStop: Int32 = 20
     public static let fileSize: Int32 = 25
+    public static let badCall: Int32 = 31
 
     /// A mask with these signals.
     public static func mask(_ signals: [Int32]) -> UInt64 {
