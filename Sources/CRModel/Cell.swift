@@ -129,24 +129,17 @@ private enum CellKey: String, CodingKey {
 
 extension Cell: Codable {
     public init(from decoder: any Decoder) throws {
+        let dump = try DumpKey(from: decoder)
         let container = try decoder.container(keyedBy: CellKey.self)
         self.init(
-            runtime: try container.decode(RuntimeName.self, forKey: .runtime),
-            workload: try container.decode(WorkloadName.self, forKey: .workload),
-            source: try container.decode(HostName.self, forKey: .source),
-            via: try container.decodeIfPresent([HostName].self, forKey: .via) ?? [],
-            destination: try container.decode(HostName.self, forKey: .destination),
-            spec: try container.decode(SpecName.self, forKey: .spec))
+            runtime: dump.runtime, workload: dump.workload, source: dump.source, via: dump.via,
+            destination: try container.decode(HostName.self, forKey: .destination), spec: dump.spec)
     }
 
     public func encode(to encoder: any Encoder) throws {
+        try dump.encode(to: encoder)
         var container = encoder.container(keyedBy: CellKey.self)
-        try container.encode(runtime, forKey: .runtime)
-        try container.encode(workload, forKey: .workload)
-        try container.encode(source, forKey: .source)
-        if !via.isEmpty { try container.encode(via, forKey: .via) }
         try container.encode(destination, forKey: .destination)
-        try container.encode(spec, forKey: .spec)
     }
 }
 

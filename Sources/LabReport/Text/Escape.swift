@@ -6,23 +6,25 @@ enum Escape {
     /// Works on scalars, never on characters: to Swift `"` followed by a combining mark is one character that equals
     /// no quote, while a browser sees the quote.
     static func html(_ text: String) -> String {
-        guard text.utf8.contains(where: { $0 < 0x20 || htmlSpecial($0) || $0 >= 0x7f }) else { return text }
-        var output = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "&": output.append(contentsOf: "&amp;".unicodeScalars)
-            case "<": output.append(contentsOf: "&lt;".unicodeScalars)
-            case ">": output.append(contentsOf: "&gt;".unicodeScalars)
-            case "\"": output.append(contentsOf: "&quot;".unicodeScalars)
-            case "'": output.append(contentsOf: "&#39;".unicodeScalars)
-            default: output.append(visible(scalar))
-            }
-        }
-        return String(output)
+        markup(text) { $0 == "'" ? "&#39;" : nil }
     }
 
     /// For XML text and quoted attributes. Line feeds and tabs become references, as attributes would lose them.
     static func xml(_ text: String) -> String {
+        markup(text) { scalar in
+            switch scalar {
+            case "'": "&apos;"
+            case "\n": "&#10;"
+            case "\t": "&#9;"
+            // U+FFFE and U+FFFF are no XML characters.
+            case "\u{fffe}", "\u{ffff}": "\u{fffd}"
+            default: nil
+            }
+        }
+    }
+
+    /// - Parameter own: What one language of the two says of a character.
+    private static func markup(_ text: String, _ own: (Unicode.Scalar) -> String?) -> String {
         guard text.utf8.contains(where: { $0 < 0x20 || htmlSpecial($0) || $0 >= 0x7f }) else { return text }
         var output = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {
@@ -31,12 +33,12 @@ enum Escape {
             case "<": output.append(contentsOf: "&lt;".unicodeScalars)
             case ">": output.append(contentsOf: "&gt;".unicodeScalars)
             case "\"": output.append(contentsOf: "&quot;".unicodeScalars)
-            case "'": output.append(contentsOf: "&apos;".unicodeScalars)
-            case "\n": output.append(contentsOf: "&#10;".unicodeScalars)
-            case "\t": output.append(contentsOf: "&#9;".unicodeScalars)
-            // U+FFFE and U+FFFF are no XML characters.
-            case "\u{fffe}", "\u{ffff}": output.append("\u{fffd}")
-            default: output.append(visible(scalar))
+            default:
+                if let own = own(scalar) {
+                    output.append(contentsOf: own.unicodeScalars)
+                } else {
+                    output.append(visible(scalar))
+                }
             }
         }
         return String(output)
