@@ -30,6 +30,7 @@ struct ArrowTests {
             "LabRunner", "ArgumentParser", "Logging", "SystemPackage",
         ],
         "crlab": ["LabCommands"],
+        "StoreVictim": ["CRModel", "LabStore"],
     ]
 
     struct Manifest: Decodable {

@@ -25,7 +25,8 @@ struct Workload: Sendable, CustomTestStringConvertible {
     /// restore, and private /dev/zero, which comes back as anonymous memory.
     private static let changing: Set<String> = [
         "bash", "python", "redis", "tcp-stream", "object-network-namespace", "object-mount-namespace",
-        "object-pid-namespace", "object-uts-namespace", "object-odd-mappings", "object-packet-rings",
+        "object-pid-namespace", "object-uts-namespace", "object-memory-marks", "object-odd-mappings",
+        "object-packet-rings",
         "object-shared-tables", "object-stack-growth", "object-sysv-memory",
     ]
 
