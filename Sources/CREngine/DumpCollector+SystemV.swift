@@ -51,7 +51,7 @@ extension DumpCollector {
         let takesAll = own != namespaceBook.engine["ipc"]
         try refuseOtherNamespaces(own)
         var records: [SystemVRecord] = []
-        var undoers: [Int32: Int32] = [:]
+        var sets: [(id: Int32, values: [UInt16])] = []
         var opened: [(index: Int, fd: Int32, status: FileStatus)] = []
         let known = Set(contents.systemV.filter { $0.kind == .segment }.map { Int64($0.id) })
         try EngineError.wrap("read the System V objects", task: root) { () throws(LinuxError) in
@@ -75,9 +75,9 @@ extension DumpCollector {
                 let users = SystemV.lastUsers(ofSemaphores: id, count: Int(line[3])).filter {
                     pids.contains(Int64($0))
                 }
-                guard takesAll || !users.isEmpty else { continue }
-                for user in users { undoers[user] = id }
                 let found = try SystemV.semaphores(id)
+                sets.append((id, found.values))
+                guard takesAll || !users.isEmpty else { continue }
                 var record = SystemVRecord()
                 record.kind = .semaphores
                 record.id = id
@@ -115,34 +115,8 @@ extension DumpCollector {
             contentFiles.append(Content(inode: inode.number, fd: fd, sizeBytes: status.sizeBytes))
             records[index].inode = inode.number
         }
+        try collectUndo(sets, takesAll: takesAll, &records)
         contents.systemV += records
-        try refuseUndo(undoers)
-    }
-
-    /// What a task has promised to undo at its end (SEM_UNDO) is not to be seen, but that it has a list of such
-    /// promises is. The dump would end the task, and its end would change the semaphores.
-    private func refuseUndo(_ users: [Int32: Int32]) throws(EngineError) {
-        guard !users.isEmpty else { return }
-        // A newborn task has no list. Threads get one even if they never use it.
-        let fresh = try EngineError.wrap("create a task to compare with") { () throws(LinuxError) in
-            try Spawn.pausedTask()
-        }
-        defer {
-            try? Signals.send(Signals.kill, to: fresh.pid)
-            _ = try? Wait.wait(for: fresh.pid, deadline: Deadline(seconds: 10))
-            Files.close(fresh.pidfd)
-        }
-        for (process, id) in users.sorted(by: { $0.key < $1.key }) {
-            let same = try EngineError.wrap("compare undo lists", task: process) { () throws(LinuxError) in
-                try Kcmp.same(.semaphores, subject(of: process), fresh.pid)
-            }
-            if !same {
-                throw refuse(
-                    process, "semaphore set \(id)",
-                    "the process uses it and has a list of semaphore operations to undo at its end (SEM_UNDO), which "
-                        + "the kernel shows to nobody")
-            }
-        }
     }
 
     /// Processes of a tree may have IPC namespaces of their own; only the root's is carried.

@@ -155,6 +155,7 @@ final class RestoreSession {
             try spaces.finish(record)
         }
         try files.systemV.touch { tree.processes[$0 == 0 ? contents.header.root : $0] }
+        try files.systemV.promise { tree.processes[$0] }
         try files.seal()
         try namespaces.finish()
         notes += spaces.notes

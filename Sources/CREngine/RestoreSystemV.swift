@@ -169,6 +169,24 @@ final class RestoreSystemV {
         }
     }
 
+    /// Lets processes promise again to undo what they had done to semaphores: they do it once more, and take it back at
+    /// once without a promise.
+    ///
+    /// - Precondition: All values are set, which takes promises away.
+    func promise(_ stub: (Int32) -> RestoreStub?) throws(EngineError) {
+        for record in contents.systemV where created.contains(where: { $0.call == .semctl && $0.id == record.id }) {
+            for undo in record.undo {
+                guard let stub = stub(undo.process) else { continue }
+                let value = Int32(truncatingIfNeeded: record.values[Int(undo.semaphore)])
+                let pair = SemaphoreUndo.promise(undo.adjustment, value)
+                let list = try stub.put(SemaphoreUndo.bytes(pair, Int(undo.semaphore)))
+                try stub.call(
+                    .semop, [UInt64(UInt32(bitPattern: record.id)), list, UInt64(pair.count)],
+                    doing: "promise to undo an operation of semaphore \(undo.semaphore) of set \(record.id)")
+            }
+        }
+    }
+
     private static let kinds: [SystemCall: SystemVKind] = [.shmctl: .segment, .semctl: .semaphores, .msgctl: .queue]
 
     /// Removes segments that were removed at the source, once the tree has them attached.

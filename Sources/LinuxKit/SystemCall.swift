@@ -58,6 +58,7 @@ public enum SystemCall: UInt64, Sendable {
     case kill = 62
     case uname = 63
     case semget = 64
+    case semop = 65
     case semctl = 66
     case shmdt = 67
     case msgget = 68

@@ -32,6 +32,8 @@ public struct SystemVRecord: ImageValue {
     public var isLocked = false
     /// Of a set: the values.
     public var values: [UInt64] = []
+    /// Of a set: what processes have promised to undo at their end (SEM_UNDO).
+    public var undo: [SemaphoreUndoValue] = []
     /// Of a queue: the most bytes that it takes.
     public var capacityBytes: UInt64 = 0
     /// Of a queue: what waits in it, the oldest first.
@@ -54,8 +56,27 @@ public struct SystemVRecord: ImageValue {
         try fields.flag("isRemoved", &isRemoved)
         try fields.flag("isLocked", &isLocked)
         try fields.words("values", &values)
+        try fields.list("undo", &undo)
         try fields.number("capacityBytes", &capacityBytes)
         try fields.list("messages", &messages)
+    }
+}
+
+/// What the end of a process adds to a semaphore.
+public struct SemaphoreUndoValue: ImageValue {
+    /// PID.
+    public var process: Int32 = 0
+    /// Its number in the set.
+    public var semaphore: UInt32 = 0
+    /// -32768 to 32767.
+    public var adjustment: Int32 = 0
+
+    public init() {}
+
+    public mutating func transfer(_ fields: inout some RecordFields) throws(ImageError) {
+        try fields.number("process", &process)
+        try fields.number("semaphore", &semaphore)
+        try fields.number("adjustment", &adjustment)
     }
 }
 
@@ -94,6 +115,13 @@ extension ImageContents {
                 guard !object.values.isEmpty, object.values.count <= 1 << 20,
                     object.values.allSatisfy({ $0 <= 32767 })
                 else { throw fail("its values are none that semaphores have") }
+                let processes = Set(processes.map(\.pid))
+                guard
+                    object.undo.allSatisfy({
+                        processes.contains($0.process) && Int($0.semaphore) < object.values.count
+                            && (-32768...32767).contains($0.adjustment)
+                    })
+                else { throw fail("its undo list names no process or semaphore") }
             case .queue:
                 guard object.messages.allSatisfy({ $0.type > 0 }) else { throw fail("a message has no type") }
             }
