@@ -167,6 +167,8 @@ extension DumpCollector {
         _ all: [UInt32: UnixDiagnostics.Socket], _ listeners: [UInt32: UInt32]
     ) throws(EngineError) {
         for client in shown.waiting {
+            // Once it is accepted all of it can be seen.
+            if sockets[UInt64(client)] == nil || all[client]?.unread ?? 0 > 0 { network.awaitReaders() }
             guard client != 0 else {
                 throw refuse(
                     socket.process, socket.object,
