@@ -44,6 +44,7 @@ public struct ImageLedger: Sendable {
         header.append(littleEndian: target)
         header.append(littleEndian: UInt32(isInherited ? 1 : 0))
         header.append(littleEndian: start)
+        header += [UInt8](repeating: 0, count: ImageFormat.runHeaderBytes - header.count)
         let length = UInt32(ImageFormat.runHeaderBytes + bytes.count)
         let seed = ImageFormat.seed(index: index, tag: ImageRecord.Tag.pages.rawValue, length: length)
         let checksum = Checksum.of(bytes, seed: Checksum.of(header, seed: seed))

@@ -88,8 +88,11 @@ public struct ImageReader<Source: ImageSource> {
             let (place, tag) = (header.place, header.tag)
             try readPayload(header)
             if tag == .metadataEnd {
-                guard payloadBytes == 16, payload.number(at: 0, as: UInt64.self) == records,
-                    payload.number(at: 8, as: UInt64.self) == chainBeforeLast
+                let end = ImageFormat.metadataEndBytes
+                guard payloadBytes == end + ImageFormat.padding(ofMetadataEndAt: place),
+                    payload.number(at: 0, as: UInt64.self) == records,
+                    payload.number(at: 8, as: UInt64.self) == chainBeforeLast,
+                    payload[end..<payloadBytes].allSatisfy({ $0 == 0 })
                 else {
                     throw .misplaced(offset: place, block: "\(tag)", why: "its count or checksum is not the section's")
                 }
@@ -167,7 +170,9 @@ public struct ImageReader<Source: ImageSource> {
             target: payload.number(at: 0, as: UInt32.self), start: payload.number(at: 8, as: UInt64.self),
             byteCount: count, isInherited: payload.number(at: 4, as: UInt32.self) == 1)
         let (end, overflow) = run.start.addingReportingOverflow(UInt64(count))
-        guard payload.number(at: 4, as: UInt32.self) <= 1, run.start % UInt64(ImageFormat.pageBytes) == 0, !overflow,
+        guard payload.number(at: 4, as: UInt32.self) <= 1,
+            payload[16..<ImageFormat.runHeaderBytes].allSatisfy({ $0 == 0 }),
+            run.start % UInt64(ImageFormat.pageBytes) == 0, !overflow,
             let ranges = spans[run.target], ImageContents.covers(ranges, run.start..<end)
         else {
             throw .misplaced(
@@ -222,15 +227,15 @@ public struct ImageReader<Source: ImageSource> {
             throw .cut(offset: offset, inside: "a block of type \(header.tag)")
         }
         let seed = ImageFormat.seed(index: index, tag: header.rawTag, length: header.length)
-        let header16 = ImageFormat.runHeaderBytes
-        let isRun = header.tag == .pages && payloadBytes >= header16
+        let runHeader = ImageFormat.runHeaderBytes
+        let isRun = header.tag == .pages && payloadBytes >= runHeader
         let bytes = payloadBytes
         let found = payload.withUnsafeBytes { buffer in
             // SAFETY: both slices lie inside the payload.
             isRun
                 ? Checksum.of(
-                    UnsafeRawBufferPointer(rebasing: buffer[header16..<bytes]),
-                    seed: Checksum.of(UnsafeRawBufferPointer(rebasing: buffer[..<header16]), seed: seed))
+                    UnsafeRawBufferPointer(rebasing: buffer[runHeader..<bytes]),
+                    seed: Checksum.of(UnsafeRawBufferPointer(rebasing: buffer[..<runHeader]), seed: seed))
                 : Checksum.of(UnsafeRawBufferPointer(rebasing: buffer[..<bytes]), seed: seed)
         }
         guard found == header.hash else {

@@ -36,6 +36,7 @@ public struct ImageWriter<Sink: ImageSink> {
         var bytes: [UInt8] = []
         bytes.append(littleEndian: ledger.records)
         bytes.append(littleEndian: ledger.chain)
+        bytes += [UInt8](repeating: 0, count: ImageFormat.padding(ofMetadataEndAt: byteCount))
         try block(.metadataEnd, bytes)
     }
 

@@ -29,7 +29,9 @@ private func framed(_ input: ArraySlice<UInt8>) -> [UInt8] {
         let seed = ImageFormat.seed(index: index, tag: tag, length: UInt32(payload.count))
         var hash = Checksum.of(payload, seed: seed)
         if tag == ImageRecord.Tag.pages.rawValue, payload.count >= ImageFormat.runHeaderBytes {
-            hash = Checksum.of(Array(payload[16...]), seed: Checksum.of(Array(payload[..<16]), seed: seed))
+            let runHeader = ImageFormat.runHeaderBytes
+            hash = Checksum.of(
+                Array(payload[runHeader...]), seed: Checksum.of(Array(payload[..<runHeader]), seed: seed))
         }
         image.append(littleEndian: tag)
         image.append(littleEndian: UInt32(payload.count))
@@ -50,8 +52,9 @@ private func framed(_ input: ArraySlice<UInt8>) -> [UInt8] {
             var end: [UInt8] = []
             end.append(littleEndian: records)
             end.append(littleEndian: chain)
+            end += [UInt8](repeating: 0, count: ImageFormat.padding(ofMetadataEndAt: UInt64(image.count)))
             block(ImageRecord.Tag.metadataEnd.rawValue, end)
-        case 12: block(ImageRecord.Tag.pages.rawValue, payload + [UInt8](repeating: 0, count: 4096))
+        case 12: block(ImageRecord.Tag.pages.rawValue, payload + [UInt8](repeating: 0, count: 4128))
         case 13: block(ImageRecord.Tag.trailer.rawValue, payload)
         default:
             block(tag, payload)
