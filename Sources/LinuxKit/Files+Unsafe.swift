@@ -177,11 +177,16 @@ public enum Files {
 
     /// At most `count` bytes from the start of an open file, whatever its offset.
     public static func prefix(of fd: Int32, count: Int) throws(LinuxError) -> [UInt8] {
+        try bytes(of: fd, from: 0, count: count)
+    }
+
+    /// At most `count` bytes of an open file, whatever its offset; fewer at its end.
+    public static func bytes(of fd: Int32, from offset: UInt64, count: Int) throws(LinuxError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var got = 0
         var failure: LinuxError?
         bytes.withUnsafeMutableBytes { buffer in
-            do throws(LinuxError) { got = try read(fd, at: 0, into: buffer) } catch { failure = error }
+            do throws(LinuxError) { got = try read(fd, at: offset, into: buffer) } catch { failure = error }
         }
         if let failure { throw failure }
         return Array(bytes[..<got])

@@ -24,19 +24,49 @@ public enum UserlandProbe {
     private static func libraryVersion(root: String) -> String {
         let banner = Array("release version ".utf8)
         for folder in ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib"] {
-            guard let bytes = try? Files.contents(of: root + folder + "/libc.so.6") else { continue }
-            // By hand: the standard library's generic search takes most of a second for the 2 MB of a C library, and
-            // ten times that in a guest.
-            var index = 0
-            while let first = bytes[index...].firstIndex(of: banner[0]), first + banner.count + 8 < bytes.count {
-                if bytes[first..<(first + banner.count)].elementsEqual(banner) {
-                    let text = bytes[(first + banner.count)..<(first + banner.count + 8)]
-                    let digits = String(decoding: text, as: UTF8.self).prefix { $0.isNumber || $0 == "." }
-                    return digits.hasSuffix(".") ? String(digits.dropLast()) : String(digits)
+            let path = root + folder + "/libc.so.6"
+            guard let size = try? Files.status(of: path).sizeBytes, let fd = try? Files.open(path, .readOnly) else {
+                continue
+            }
+            defer { Files.close(fd) }
+            // From the end: constants lie behind the code, which is most of the 2 MB.
+            var start = size
+            while start > 0 {
+                let end = min(size, start + 64)
+                start = start > windowBytes ? start - windowBytes : 0
+                guard let bytes = try? Files.bytes(of: fd, from: start, count: Int(end - start)) else { break }
+                guard let first = bytes.firstIndex(of: banner), first + banner.count + 8 <= bytes.count else {
+                    continue
                 }
-                index = first + 1
+                let text = bytes[(first + banner.count)..<(first + banner.count + 8)]
+                let digits = String(decoding: text, as: UTF8.self).prefix { $0.isNumber || $0 == "." }
+                return digits.hasSuffix(".") ? String(digits.dropLast()) : String(digits)
             }
         }
         return ""
+    }
+
+    private static let windowBytes: UInt64 = 64 << 10
+}
+
+extension [UInt8] {
+    /// Where some bytes are first.
+    ///
+    /// By hand: the standard library's generic search takes most of a second for the 2 MB of a C library, and ten times
+    /// that in a guest.
+    fileprivate func firstIndex(of pattern: [UInt8]) -> Int? {
+        guard let last = pattern.last else { return 0 }
+        // How far the pattern may go on, by the byte under its end (Horspool).
+        var steps = [Int](repeating: pattern.count, count: 256)
+        for (index, byte) in pattern.dropLast().enumerated() { steps[Int(byte)] = pattern.count - 1 - index }
+        var end = pattern.count - 1
+        while end < count {
+            let byte = self[end]
+            if byte == last, self[(end - pattern.count + 1)...end].elementsEqual(pattern) {
+                return end - pattern.count + 1
+            }
+            end += steps[Int(byte)]
+        }
+        return nil
     }
 }
