@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -74,7 +75,7 @@ static _Noreturn void spawn_fail(int report, int step, long error) {
 
 // Between clone3 and execve: raw system calls only. The child is a copy of one thread of a program with many, so any
 // lock of libc may be held by a thread that does not exist here.
-static _Noreturn void spawn_child(const struct crl_spawn_request *request, int report) {
+static void spawn_child(const struct crl_spawn_request *request, int report) {
     long error = 0;
 
     if (request->parent_death_signal != 0)
@@ -124,6 +125,13 @@ static _Noreturn void spawn_child(const struct crl_spawn_request *request, int r
             crl_syscall(SYS_rt_sigaction, (unsigned long)number, (unsigned long)action, 0, 8, 0, 0);
         crl_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (unsigned long)&none, 0, 8, 0, 0);
     }
+    if (!request->executable) {
+        // The caller's code goes on, in which descriptors of its own mean nothing; the report's is among them.
+        if (call3(SYS_close_range, 3, ~0u, 0) < 0) {
+            for (int fd = 3; fd < 4096; fd++) call3(SYS_close, (unsigned long)fd, 0, 0);
+        }
+        return;
+    }
     error = call3(
         SYS_execve, (unsigned long)request->executable, (unsigned long)request->arguments,
         (unsigned long)request->environment);
@@ -162,6 +170,7 @@ pid_t crl_spawn(const struct crl_spawn_request *request, int *pidfd, int *step) 
     if (pid == 0) {
         if (!request->reset_signals) unblock_to(&mask);
         spawn_child(request, report[1]);
+        return 0;
     }
     unblock_to(&mask);
     close(report[1]);
@@ -245,6 +254,12 @@ int crl_open_controlling(int slave, const char *path, int flags, int target) {
     if (pid < 0) return (int)pid;
     if (waited < 0) return -EIO;
     return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+}
+
+void crl_keep_memory(void) {
+    mallopt(M_MMAP_THRESHOLD, 16 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    mallopt(M_TOP_PAD, 1 << 20);
 }
 
 struct thread_start {

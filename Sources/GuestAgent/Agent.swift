@@ -9,8 +9,8 @@ public enum Agent {
     ///
     /// - Parameter arguments: With the program's own name first.
     public static func run(_ arguments: [String]) -> Int32 {
+        Kernel.keepMemory()
         switch arguments.dropFirst().first {
-        case "cell": return Cell.main(root: arguments.dropFirst(2).first ?? "/")
         case "terminal": return Terminal.main(Array(arguments.dropFirst(2)))
         case "--version":
             try? Files.write(1, Array("crlab-agent \(CrlabVersion.current)\n".utf8))

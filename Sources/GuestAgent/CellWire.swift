@@ -26,7 +26,7 @@ final class CellWire {
             }
             let bytes: [UInt8]?
             do throws(LinuxError) {
-                bytes = try GuestSystem.readSome(input)
+                bytes = try GuestSystem.readSome(input, limit: Frame.chunkBytes)
             } catch {
                 throw .channel(error.explanation.line)
             }

@@ -28,18 +28,30 @@ final class Channel {
         try send(frame)
     }
 
-    /// Reads once, and returns the whole frames that are there now.
+    /// So much is read before anything else gets its turn.
+    private static let portionBytes = 512 << 10
+
+    /// Reads a portion of what is there now, and returns its whole frames.
     ///
     /// - Precondition: The descriptor is readable; else this waits.
     func receive() throws(AgentError) -> [Frame] {
-        let bytes: [UInt8]?
+        var received = 0
         do throws(LinuxError) {
-            bytes = try GuestSystem.readSome(fd, limit: 16 << 10)
+            // A read gives 4 KiB at most, whatever its limit; a turn of the agent's loop for each would cost five times
+            // as much as the read.
+            var isMore = true
+            while isMore {
+                guard let bytes = try GuestSystem.readSome(fd, limit: 4 << 10), !bytes.isEmpty else {
+                    throw LinuxError.call("read", object: "the port to the lab, which the lab closed", .brokenPipe)
+                }
+                decoder.append(bytes)
+                received += bytes.count
+                isMore = received < Self.portionBytes
+                if isMore { isMore = try Files.poll(fd, events: PollRequest.input) != 0 }
+            }
         } catch {
             throw .channel(error.explanation.line)
         }
-        guard let bytes, !bytes.isEmpty else { throw .channel("the lab closed it") }
-        decoder.append(bytes)
         var frames: [Frame] = []
         do throws(WireError) {
             while let frame = try decoder.next() { frames.append(frame) }

@@ -49,7 +49,7 @@ struct DumpOperation {
     ) throws(AgentError) {
         workload.markProgress(workload.progress)
         let maps = TaskMaps.snapshot()
-        try CellRecord(root: workload.root, progress: workload.progressBefore, maps: maps).write()
+        try CellRecord(root: workload.root, progress: workload.progressBefore).write(maps: maps)
         let evidence = try dump(workload, with: runtime, maps: maps)
         let done = evidence.ending == .done
         try context.wire.reply(.stages(StagesReply(stages: earlier + [evidence], archiveFollows: done)))

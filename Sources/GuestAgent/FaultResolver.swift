@@ -5,12 +5,17 @@ import LinuxKit
 struct FaultResolver {
     var maps: [TaskMaps]
     var outer: OuterTasks
+    /// Where to look last; read once, and only for a fault.
+    private let recorded: () -> TaskMaps
+    private lazy var recordedMaps = recorded()
     /// ELF files are parsed once however many tasks fault in them.
     private var files: [String: (bytes: [UInt8], elf: ELFFile?)] = [:]
 
     /// - Parameter maps: Newest first.
-    init(maps: [TaskMaps], outer: OuterTasks) {
+    /// - Parameter recorded: Gives those of the dump.
+    init(maps: [TaskMaps], outer: OuterTasks, recorded: @escaping () -> TaskMaps = { TaskMaps() }) {
         self.maps = maps
+        self.recorded = recorded
         self.outer = outer
     }
 
@@ -19,6 +24,9 @@ struct FaultResolver {
         var found: (process: Int32, mapping: Mapping)?
         for snapshot in maps where found == nil {
             found = snapshot.mapping(at: fault.instructionPointer, process: known?.process, comm: fault.comm)
+        }
+        if found == nil {
+            found = recordedMaps.mapping(at: fault.instructionPointer, process: known?.process, comm: fault.comm)
         }
         var evidence = FaultEvidence(
             task: Int(known?.task ?? found?.process ?? fault.process), comm: fault.comm, signal: fault.signal,

@@ -204,6 +204,12 @@ enum GuestSystem {
         try Kernel.call(.fcntl, UInt64(fd), 4, flags | 0o4000, on: "fd \(fd)")
     }
 
+    /// Has a pipe hold so much; a system that gives less leaves it as it is.
+    static func setPipeBytes(_ fd: Int32, _ bytes: Int) {
+        // F_SETPIPE_SZ
+        _ = Kernel.attempt(.fcntl, UInt64(fd), 1031, UInt64(bytes))
+    }
+
     /// One read(2) that does not wait.
     ///
     /// The limit stays below malloc's threshold for mappings of their own: a virtio-serial port gives at most 4 KiB per

@@ -48,9 +48,9 @@ struct RestoreOperation {
         let milliseconds = stage.milliseconds
         var outer = OuterTasks(descriptor: context.outerProc)
         outer.update()
-        let maps = [TaskMaps.snapshot(), record.maps]
+        let maps = [TaskMaps.snapshot()]
         stage.collect()
-        var resolver = FaultResolver(maps: maps, outer: outer)
+        var resolver = FaultResolver(maps: maps, outer: outer, recorded: CellRecord.maps)
         let report = runtime.report(ended)
         if let bundle, report.ending == .done {
             let before = workload.progressBefore

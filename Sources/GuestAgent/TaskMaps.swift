@@ -63,12 +63,16 @@ struct OuterTasks {
     /// - Parameter descriptor: Of the guest's own `/proc`, opened before the cell's root was entered.
     init(descriptor: Int32) { outerProc = "/proc/self/fd/\(descriptor)" }
 
-    /// Looks at all tasks that live now; ended ones stay known.
+    /// Looks at all tasks of this cell that live now; ended ones stay known.
+    ///
+    /// - Precondition: This is the cell's first process, from which all others descend.
     mutating func update() {
-        guard let own = try? Files.link("/proc/self/ns/pid") else { return }
-        for name in (try? Files.names(in: outerProc)) ?? [] where Int32(name) != nil {
-            guard (try? Files.link("\(outerProc)/\(name)/ns/pid")) == own else { continue }
+        guard let first = try? Files.link(outerProc + "/self") else { return }
+        var processes = [first]
+        while let name = processes.popLast() {
             for task in (try? Files.names(in: "\(outerProc)/\(name)/task")) ?? [] {
+                let children = (try? Files.text(of: "\(outerProc)/\(name)/task/\(task)/children")) ?? ""
+                processes += children.split(separator: " ").map(String.init)
                 guard let text = try? Files.text(of: "\(outerProc)/\(name)/task/\(task)/status"),
                     let status = try? ProcParser.status(text), let outer = status.namespaceTids.first,
                     let tid = status.namespaceTids.last, let process = status.namespaceProcesses.last

@@ -36,6 +36,9 @@ public enum Kernel {
         answer < 0 && answer >= -4095 ? Errno(rawValue: Int32(-answer)) : nil
     }
 
+    /// Has this process keep memory that it frees, for its next use: under emulation a page fault is dear.
+    public static func keepMemory() { crl_keep_memory() }
+
     /// A pointer as a system-call argument; 0 for `nil`. Its memory must outlive the call.
     public static func number(_ pointer: UnsafeRawPointer?) -> UInt64 { UInt64(UInt(bitPattern: pointer)) }
     /// A pointer as a system-call argument; 0 for `nil`. Its memory must outlive the call.

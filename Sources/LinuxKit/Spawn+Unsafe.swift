@@ -65,12 +65,28 @@ public enum Spawn {
     ///
     /// - Throws: `LinuxError.call` naming the step that failed; no process is left then.
     public static func start(_ request: SpawnRequest) throws(LinuxError) -> SpawnedProcess {
+        try start(request, executable: request.executable)
+    }
+
+    /// Forks: goes on in a child, in the surroundings that the request asks for; its program is not used.
+    ///
+    /// - Precondition: The caller has one thread.
+    /// - Returns: `nil` in the child.
+    /// - Throws: `LinuxError.call` naming the step that failed; no process is left then.
+    public static func fork(_ request: SpawnRequest) throws(LinuxError) -> SpawnedProcess? {
+        let process = try start(request, executable: nil)
+        return process.pid == 0 ? nil : process
+    }
+
+    private static func start(
+        _ request: SpawnRequest, executable: String?
+    ) throws(LinuxError) -> SpawnedProcess {
         var pidfd: Int32 = -1
         var step: Int32 = 0
         let pids = request.pids
         let pid = withCStrings(request.arguments) { arguments in
             withCStrings(request.environment) { environment in
-                request.executable.withCString { executable in
+                withOptionalCString(executable) { executable in
                     withOptionalCString(request.root) { root in
                         withOptionalCString(request.workingDirectory) { directory in
                             pids.withUnsafeBufferPointer { pids in

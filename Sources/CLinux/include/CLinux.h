@@ -55,8 +55,8 @@ struct crl_spawn_request {
     int stdio[3];
     /// Empties the signal mask and sets every handler to the default.
     bool reset_signals;
-    /// The program, seen from `root`.
-    const char *executable;
+    /// The program, seen from `root`; NULL to go on in the caller's own.
+    const char *_Nullable executable;
     char *_Nullable const *_Nonnull arguments;
     char *_Nullable const *_Nonnull environment;
 };
@@ -77,6 +77,7 @@ enum crl_spawn_step {
 /// Starts a program: clone3(2), the request's steps, execve(2).
 /// Swift code must not run between fork and exec, so the whole way is here.
 /// Returns the PID, or -errno with *step set; a child whose exec failed has been reaped. *pidfd is close-on-exec.
+/// Without an executable it returns 0 in the child, as fork(2) does; only for a caller that has one thread.
 pid_t crl_spawn(const struct crl_spawn_request *request, int *pidfd, int *step);
 
 /// Forks a task that only waits, to be taken over by ptrace: clone3(2) with set_tid, then pause(2) forever.
@@ -89,6 +90,9 @@ pid_t crl_clone_paused(
 /// descriptor in place of `target`, which child and caller share (CLONE_FILES). Only a session leader can take a
 /// terminal, and whoever opens /dev/tty gets that of its own session. Close-on-exec. Returns 0 or -errno.
 int crl_open_controlling(int slave, const char *path, int flags, int target);
+
+/// Has malloc keep what is freed, up to 64 MiB, instead of giving it back: mallopt(3).
+void crl_keep_memory(void);
 
 /// Runs `body` on a new thread with `stack_bytes` of stack; `handle` is for crl_join_thread.
 /// pthread_create needs a C calling convention. Returns 0 or -errno.
