@@ -10,7 +10,7 @@ SWIFT_BUILD := swift build -c release -Xswiftc -enable-testing --explicit-target
 WORKLOADS := .build/workloads
 
 # The decoder is for the lab; the others build, unpack and check disk images. QEMU itself comes with `crlab images`.
-PACKAGES := libzydis-dev libsqlite3-dev gcc make apt dpkg xz-utils zstd lz4 gzip e2fsprogs kmod \
+PACKAGES := libzydis-dev libsqlite3-dev gcc musl-tools make apt dpkg xz-utils zstd lz4 gzip e2fsprogs kmod \
     debian-archive-keyring python3-jsonschema libxml2-utils
 
 # Compilers for two of the applications; each says so where its own was missing.

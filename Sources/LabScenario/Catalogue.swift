@@ -21,7 +21,7 @@ public struct Catalogue: Sendable {
     public var userlands: [String]?
 
     /// The sets that a workload may belong to, by its manifest: `standard` for those that name none.
-    public static let setNames = ["standard", "objects", "applications"]
+    public static let setNames = ["standard", "objects", "applications", "musl"]
 
     public init(
         workloads: [WorkloadName], sets: [String: [WorkloadName]] = [:], runtimes: [RuntimeName]? = nil,

@@ -76,6 +76,14 @@ struct ChildProcess: Sendable {
         return answer == pid ? Self.text(status) : "gone"
     }
 
+    /// Seconds of processor time that it was given so far; `nil` when the kernel does not tell.
+    func processorSeconds() -> Double? {
+        var clock = clockid_t()
+        var time = timespec()
+        guard clock_getcpuclockid(pid, &clock) == 0, clock_gettime(clock, &time) == 0 else { return nil }
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
     /// Waits for its end.
     func wait() {
         var status: Int32 = 0

@@ -47,4 +47,25 @@ struct ChildProcessTests {
         // 3 is the folder that ls reads.
         #expect(text.split(separator: "\n") == ["0", "1", "2", "3", "7"])
     }
+
+    @Test("a start is over when QEMU had its time, or at last")
+    func startDeadline() throws {
+        let settings = GuestLoop.Settings(
+            words: [], bootSeconds: 60, silenceSeconds: 15, diskIdentity: "", tscKilohertz: 0)
+        #expect(!settings.isOver(waited: 59, given: 59))
+        #expect(settings.isOver(waited: 61, given: 11))
+        #expect(settings.isOver(waited: 61, given: nil))
+        #expect(!settings.isOver(waited: 61, given: 9))
+        #expect(settings.isOver(waited: 241, given: 0))
+    }
+
+    @Test("what a program was given is known while it runs", .timeLimit(.minutes(1)))
+    func processorTime() async throws {
+        let child = try ChildProcess.start(["/bin/sh", "-c", "while :; do :; done"], inherited: [])
+        defer {
+            child.kill()
+            child.wait()
+        }
+        while try #require(child.processorSeconds()) < 0.05 { try await Task.sleep(for: .milliseconds(5)) }
+    }
 }

@@ -51,8 +51,8 @@ static void check_flags(const char *what, int descriptor, int status, int own) {
 static void check_limit(const char *what, int resource, rlim_t soft, rlim_t hard) {
     struct rlimit limit;
     WORKLOAD_CALL(getrlimit(resource, &limit));
-    WORKLOAD_CHECK(limit.rlim_cur == soft && limit.rlim_max == hard, "the limit of %s is %lu of %lu", what,
-                   limit.rlim_cur, limit.rlim_max);
+    WORKLOAD_CHECK(limit.rlim_cur == soft && limit.rlim_max == hard, "the limit of %s is %llu of %llu", what,
+                   (unsigned long long)limit.rlim_cur, (unsigned long long)limit.rlim_max);
 }
 
 static void check_directory(void) {

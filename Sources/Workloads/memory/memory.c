@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "workload.h"
@@ -52,6 +53,10 @@ static void *map(size_t pages, int protection, int flags, int descriptor, off_t 
 }
 
 static const int rw = PROT_READ | PROT_WRITE, private_anonymous = MAP_PRIVATE | MAP_ANONYMOUS;
+
+/// Not brk(2) of libc: musl's always says no.
+static unsigned char *end_of_heap(void) { return (unsigned char *)syscall(SYS_brk, NULL); }
+static bool move_heap(unsigned char *end) { return (unsigned char *)syscall(SYS_brk, end) == end; }
 
 /// A file of `pages` pages with the numbers of area `index`, version 1.
 static int numbered_file(const char *path, size_t index, size_t pages) {
@@ -211,9 +216,9 @@ static void setup(void) {
     index = add("grows down", map(4, rw, private_anonymous | MAP_GROWSDOWN | MAP_STACK, -1, 0), 4, true);
     for (size_t at = 0; at < 4; at++) fill(index, at, 1);
     // The heap through brk, left at an odd length.
-    unsigned char *heap = sbrk(0);
+    unsigned char *heap = end_of_heap();
     heap += (page - (uintptr_t)heap % page) % page;
-    WORKLOAD_CALL((intptr_t)brk(heap + 12 * page + 123));
+    WORKLOAD_CHECK(move_heap(heap + 12 * page + 123), "the heap does not grow");
     index = add("brk heap", heap, 12, true);
     for (size_t at = 0; at < 12; at++) fill(index, at, 1);
 
@@ -295,9 +300,9 @@ static void verify(void) {
             WORKLOAD_CHECK(content[word] == word_of(memfd_area, at, areas[memfd_area].version[at], word),
                            "the memfd does not hold what was mapped");
     }
-    unsigned char *end = sbrk(0), *heap_end = areas[area_count - 1].start + 12 * page + 123;
+    unsigned char *end = end_of_heap(), *heap_end = areas[area_count - 1].start + 12 * page + 123;
     WORKLOAD_CHECK(end == heap_end, "the program break moved from %p to %p", (void *)heap_end, (void *)end);
-    WORKLOAD_CHECK(sbrk(3 * page) == end && sbrk(-3 * page) != (void *)-1, "the heap no longer grows");
+    WORKLOAD_CHECK(move_heap(end + 3 * page) && move_heap(end), "the heap no longer grows");
 }
 
 static void run(void) {

@@ -8,6 +8,10 @@
 
 #include "workload.h"
 
+#ifndef sigev_notify_thread_id  // glibc has only the member behind it
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
 enum { alternate_stack_size = 64 * 1024, timers = 6, queued_in_flight = 12 };
 
 static volatile uint64_t alarms, monotonic_ticks, realtime_ticks, altstack_visits;
@@ -149,7 +153,7 @@ static void start_timers(void) {
     };
     events[0].sigev_value.sival_ptr = (void *)(uintptr_t)workload_number(400, 1);
     events[2].sigev_value.sival_ptr = (void *)(uintptr_t)workload_number(400, 2);
-    events[2]._sigev_un._tid = gettid();
+    events[2].sigev_notify_thread_id = gettid();
     for (int each = 0; each < timers; each++)
         WORKLOAD_CALL(timer_create(each == 2 ? CLOCK_REALTIME : CLOCK_MONOTONIC, &events[each], &timer[each]));
     WORKLOAD_CALL(timer_delete(timer[1]));
