@@ -34,10 +34,10 @@ extension HostJob {
         return (survey, found)
     }
 
-    /// The nearest host to a machine, and with `booting` what the booted one shows otherwise, one sentence each.
+    /// The nearest host to a machine, and with `booting` what the booted one shows.
     func host(
         like machine: MachineFingerprint, name: HostName, qemu: String?, booting: Bool
-    ) async throws -> (HostImport, [String]) {
+    ) async throws -> HostImport {
         let session = try await open()
         let lab = try await session.preparation.lab(named: qemu, like: session.lab)
         let (offers, failures) = await session.library.offers()
@@ -52,7 +52,7 @@ extension HostJob {
             }
         }
         let userlands = offers.filter { $0.kind == .userland }
-        let host = HostImport(
+        var host = HostImport(
             machine, name: name,
             from: HostImport.Offer(
                 survey: try await lab.survey(), kernels: kernels,
@@ -61,14 +61,15 @@ extension HostJob {
                         offer.libc.map { (offer.name, $0) }
                     })))
         defer { progress.end() }
-        guard booting else { return (host, []) }
+        guard booting else { return host }
         let spec = HostSpec(
             name: name, cpu: host.cpu, kernel: host.kernel, userland: host.userland,
             kernelArguments: host.kernelArguments, qemu: qemu, sysctl: host.sysctl)
         switch await session.preparation.prepare([spec], relativeTo: "/", lab: session.lab)[name] {
         case .ready(let images, _, let lab):
             let shown = try await lab.withGuest(spec, images, consoleFile: nil) { $0.fingerprint }
-            return (host, Self.comparison(machine, shown))
+            host.booted = Self.comparison(machine, shown)
+            return host
         case .unavailable(let failure): throw RunnerError.noHosts(why: failure.summary)
         case nil: throw RunnerError.noHosts(why: "it was not prepared")
         }
@@ -80,13 +81,13 @@ extension HostJob {
         let lacking = cpu.features(missingOn: other).filter { CPUFeature.byName[$0]?.kind == .instructions }
         let extra = other.features(missingOn: cpu).filter { CPUFeature.byName[$0]?.kind == .instructions }
         lines.append(
-            "Booted: kernel \(guest.kernel.release), XCR0 0x\(String(other.xcr0, radix: 16)), \(other.xstateBytes) bytes "
+            "kernel \(guest.kernel.release), XCR0 0x\(String(other.xcr0, radix: 16)), \(other.xstateBytes) bytes "
                 + "(machine: 0x\(String(cpu.xcr0, radix: 16)), \(cpu.xstateBytes) bytes)")
-        if !lacking.isEmpty { lines.append("  its kernel does not show \(lacking.joined(separator: " "))") }
-        if !extra.isEmpty { lines.append("  its kernel shows more: \(extra.joined(separator: " "))") }
+        if !lacking.isEmpty { lines.append("its kernel does not show \(lacking.joined(separator: " "))") }
+        if !extra.isEmpty { lines.append("its kernel shows more: \(extra.joined(separator: " "))") }
         for (probe, answer) in machine.host.kernel.probe.sorted(by: { $0.key < $1.key }) {
             let found = guest.kernel.probe[probe] ?? "-"
-            if found != answer { lines.append("  \(probe): \(found) (machine: \(answer))") }
+            if found != answer { lines.append("\(probe): \(found) (machine: \(answer))") }
         }
         return lines
     }

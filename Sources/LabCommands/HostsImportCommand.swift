@@ -21,7 +21,7 @@ struct HostsImportCommand: AsyncParsableCommand, Sendable {
     @Option(help: "A QEMU recipe that is to emulate it; by default the one that hosts have by themselves.")
     var qemu: String?
 
-    @Flag(help: "Boot the host and list what it shows otherwise than the machine.")
+    @Flag(help: "Boot the host and list what it really shows, and where that is not what the machine shows.")
     var boot = false
 
     @OptionGroup var guests: GuestOptions
@@ -38,10 +38,10 @@ struct HostsImportCommand: AsyncParsableCommand, Sendable {
         try await ExitStatus.guarding {
             let machine = try Self.read(file)
             let job = HostJob(guests)
-            let (host, shown) = try await job.host(like: machine, name: HostName(name), qemu: qemu, booting: boot)
+            let host = try await job.host(like: machine, name: HostName(name), qemu: qemu, booting: boot)
             switch format.format {
             case .json: Terminal.answer(try JSONCoder.text(of: host, pretty: true))
-            case .table: Terminal.answer(host.yaml + shown.map { "# \($0)\n" }.joined())
+            case .table: Terminal.answer(host.yaml)
             }
         }
     }

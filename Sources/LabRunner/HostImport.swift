@@ -32,6 +32,9 @@ public struct HostImport: Sendable, Codable, Equatable {
     public var systemOnly: [String]
     /// Where the host is not quite the machine.
     public var differences: [String]
+    /// What a booted guest of the host really shows, and where that is not what the machine shows; empty unless one was
+    /// booted.
+    public var booted: [String] = []
 
     /// Chooses.
     ///
@@ -206,6 +209,6 @@ extension HostImport {
         return
             (lines + none + list("Cannot be emulated here, and programs can notice:", missing)
             + list("Cannot be emulated here, of interest to kernels only:", systemOnly)
-            + list("Not quite the same:", differences)).joined(separator: "\n") + "\n"
+            + list("Not quite the same:", differences) + list("Booted:", booted)).joined(separator: "\n") + "\n"
     }
 }
