@@ -131,8 +131,9 @@ struct DumpOperation {
 
     /// - Returns: The PIDs that are still there; `nil` when all are gone.
     private func waitForTasksToEnd() -> [Int32]? {
-        // A sandbox of several processes takes longer to end than a tree does.
-        let deadline = Deadline(seconds: 15)
+        // A sandbox of several processes takes longer to end than a tree does, and longer still on a busy lab machine,
+        // of which the request's deadline knows.
+        let deadline = Deadline(seconds: max(15, Double(request.deadlineMilliseconds) / 4000))
         while true {
             context.reaper.step(nanoseconds: 5_000_000)
             let left = TaskMaps.processes().filter { $0 != 1 }

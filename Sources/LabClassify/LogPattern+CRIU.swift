@@ -74,6 +74,11 @@ extension LogPattern {
         line(
             "iptables-mark", ["disabled CONFIG_NETFILTER_XT_MARK kernel"], .kernelFeatureMissing,
             "the kernel on @ lacks the netfilter mark match"),
+        // Since Linux 6.16 only UNIX sockets answer SO_PASSCRED and SO_PASSSEC (1:16, 1:34).
+        line(
+            "socket-option", ["sockets: Can't get ", " opt: Operation not supported"], .kernelABIChanged,
+            "the kernel on @ no longer answers socket option {}, which CRIU asks of every socket",
+            object: ("Can't get ", " opt")),
         line(
             "stat-format", ["stat failed (#fields do not match)"], .kernelABIChanged,
             "/proc/PID/stat on @ has a shape that CRIU does not know"),
@@ -200,6 +205,10 @@ extension LogPattern {
         line("tty", ["tty: Found "], .workloadUnsupported, "the workload has a terminal of a session outside"),
         line("mode32", ["running in 32-bit mode"], .workloadUnsupported, "CRIU here cannot dump 32-bit tasks"),
         line("mapping", ["Unsupported mapping found"], .workloadUnsupported, "CRIU cannot dump a memory mapping"),
+        // CRIU 4.3 on every kernel: its helper for such mappings has no socket to be asked through.
+        line(
+            "fdstore", ["Unable to get a file descriptor with the "], .workloadUnsupported,
+            "CRIU did not find a descriptor of its own that it needs for a mapping, such as one of a memfd"),
         line("ghost", ["Can't dump ghost file "], .workloadUnsupported, "an unlinked open file is too big for CRIU"),
         line(
             "sysv", ["SysVIPC shmem map", "doesn't live in IPC ns"], .workloadUnsupported,

@@ -27,6 +27,19 @@ let workloadRules: [Rule] = [
             summary: "\(restored) on \(context.place) does not restore what \(dumped) dumped"
                 + (first.isEmpty ? "" : ": \(Text.cut(first))"))
     },
+    Rule(name: "lost-on-its-own-host") { context in
+        // One host, one version: nothing differs but that there was a dump and a restore.
+        guard context.isControl, context.cell.via.isEmpty, context.stage.stage == .verify,
+            context.stage.ending == .workloadWrong, let restored = context.evidence.restore,
+            context.evidence.dump?.installedRuntime == restored.installedRuntime
+        else { return nil }
+        let status = context.stage.workload?.status ?? ""
+        return Diagnosis(
+            rule: "lost-on-its-own-host", reason: .workloadUnsupported, confidence: .supported,
+            summary:
+                "\(context.cell.runtime.rawValue) does not carry all of \(context.cell.workload.rawValue) even on one "
+                + "and the same host" + (status.isEmpty ? "" : ": \(Text.cut(status))"))
+    },
     Rule(name: "fails-in-sandbox") { context in
         // Started by the runtime in a kernel of its own, and wrong before anything was dumped: nothing but that kernel
         // is new to it. That it is slow there says nothing.

@@ -70,6 +70,8 @@ struct LogLineTests {
                 "Locking network failed: iptables-restore returned 2. This may be connected to disabled "
                     + "CONFIG_NETFILTER_XT_MARK kernel build config option.", .kernelFeatureMissing
             ),
+            ("socket-option", "sockets: Can't get 1:16 opt: Operation not supported", .kernelABIChanged),
+            ("fdstore", "Unable to get a file descriptor with the 0 id: Try again", .workloadUnsupported),
             ("stat-format", "Parsing 12's stat failed (#fields do not match)", .kernelABIChanged),
             ("maps-format", "Bad maps format 12.4 (rw-p)", .kernelABIChanged),
             ("mountinfo-format", "Bad format in 12 mountinfo: '21 1 0:5'", .kernelABIChanged),
