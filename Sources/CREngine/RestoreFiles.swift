@@ -35,6 +35,8 @@ final class RestoreFiles {
     let sockets: RestoreSockets
     let terminals: RestoreTerminals
     let systemV: RestoreSystemV
+    /// By which names message queues can be opened.
+    var queueNames: [UInt32: String] = [:]
     private var temporary: [Int32] = []
 
     init(_ contents: ImageContents, tcp: TCPConnections = .keep) {
@@ -63,6 +65,7 @@ final class RestoreFiles {
         mine = mine.filter { kept.contains($0) }
         temporary = []
         removePassingNames()
+        removeQueueNames()
     }
 
     /// Closes what is there only to fill, map or enter inodes.
@@ -147,6 +150,7 @@ final class RestoreFiles {
         for fd in temporary { Files.close(fd) }
         temporary = []
         removePassingNames()
+        removeQueueNames()
     }
 
     func describe(_ file: OpenFileRecord) -> String {
@@ -394,9 +398,9 @@ final class RestoreFiles {
             // The descriptor that memfd_create(2) gave does not count as open for writing, any later one does: with that
             // the file could not be executed. F_DUPFD_CLOEXEC
             fd = Int32(try RestoreCalls.control(content, 1030, 0, describe(file)))
-        } else if let content = inodes[file.inode], let kind = inodeRecords[file.inode]?.kind,
-            kind.hasContent || kind == .messageQueue
-        {
+        } else if let content = inodes[file.inode], inodeRecords[file.inode]?.kind == .messageQueue {
+            fd = try openQueue(file, content)
+        } else if let content = inodes[file.inode], inodeRecords[file.inode]?.kind.hasContent == true {
             // The same inode, an open file of its own. O_TMPFILE leaves O_DIRECTORY in the flags.
             fd = try RestoreCalls.open("/proc/self/fd/\(content)", rawFlags: flags & ~0o600000)
         } else if let inode = inodeRecords[file.inode], let content = inodes[file.inode], inode.isRemoved,

@@ -67,16 +67,19 @@ public enum MessageQueues {
         return Attributes(limit: words[1], messageBytes: words[2], count: words[3])
     }
 
-    /// mq_open(3); the descriptor does not block and is close-on-exec.
+    /// mq_open(3); the descriptor is close-on-exec.
     ///
     /// - Parameters:
     ///   - name: With its slash.
     ///   - creating: What a new queue is to hold; `nil` for one that is there.
+    ///   - rawFlags: By default for reading and writing, without blocking.
     /// - Throws: EEXIST when a new one is wanted and the name is taken.
-    public static func open(_ name: String, creating: Attributes? = nil) throws(LinuxError) -> Int32 {
+    public static func open(
+        _ name: String, creating: Attributes? = nil, rawFlags: UInt64 = 0o4002
+    ) throws(LinuxError) -> Int32 {
         let words: [UInt64] = [0, creating?.limit ?? 0, creating?.messageBytes ?? 0, 0, 0, 0, 0, 0]
-        // O_RDWR | O_NONBLOCK | O_CLOEXEC; O_CREAT | O_EXCL
-        let flags: UInt64 = 0o2004002 | (creating == nil ? 0 : 0o300)
+        // O_CLOEXEC; O_CREAT | O_EXCL
+        let flags = rawFlags | 0o2000000 | (creating == nil ? 0 : 0o300)
         let text = Array(name.utf8.drop { $0 == UInt8(ascii: "/") }) + [0]
         // SAFETY: both arrays live for the length of the call; the kernel reads a text that ends in zero and one struct
         // mq_attr.
