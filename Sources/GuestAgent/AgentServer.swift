@@ -16,6 +16,8 @@ final class AgentServer {
     private var operation: Operation?
     private var operationCount = 0
     private var nextHeartbeat: UInt64 = 0
+    /// As it was before the first operation since it got its time.
+    private var health: GuestHealth?
     /// As each runtime said; they do not change while the guest lives.
     private var runtimeVersions: [String: String]?
 
@@ -69,7 +71,24 @@ final class AgentServer {
         for taint in operation.taints {
             try channel.send(.event, GuestEvent.taint(taint, message: "after operation \(operation.request)"))
         }
+        for taint in harm() { try channel.send(.event, GuestEvent.taint(taint.word, message: taint.message)) }
         try operation.tellEnd()
+    }
+
+    /// What the operations have left behind in the guest as a whole.
+    ///
+    /// - Precondition: None is running.
+    private func harm() -> [GuestHealth.Taint] {
+        guard let health else { return [] }
+        var now = GuestHealth.now()
+        // The kernel gives back a cell's file systems a little after the cell's end.
+        let deadline = Deadline(seconds: 1)
+        while health.lacksMemory(now), deadline.remainingNanoseconds > 0 {
+            var none: [PollRequest] = []
+            _ = try? PollRequest.wait(&none, milliseconds: 20)
+            now = .now()
+        }
+        return health.taints(of: now)
     }
 
     private func beat() throws(AgentError) {
@@ -142,6 +161,7 @@ final class AgentServer {
         var warnings: [String] = []
         do throws(LinuxError) {
             try GuestSystem.setClock(seconds: welcome.wallClockSeconds, nanoseconds: welcome.wallClockNanoseconds)
+            health = nil
             try GuestSystem.addEntropy(Array(welcome.randomness.utf8))
         } catch {
             warnings.append(error.explanation.line)
@@ -192,13 +212,14 @@ final class AgentServer {
             try channel.send(.reply, request: number, GuestReply.fingerprint(fingerprint()))
         case .listWorkloads:
             try channel.send(.reply, request: number, GuestReply.workloads(WorkloadFolder.all(below: cellRoot)))
-        case .dump, .restore, .relay, .exec, .shell:
+        case .dump, .restore, .relay, .verify, .exec, .shell:
             guard operation == nil else {
                 let failure = AgentFailure(reason: .harnessAgent, message: "another operation is running")
                 try channel.send(.reply, request: number, GuestReply.failed(failure))
                 break
             }
             operationCount += 1
+            if health == nil { health = .now() }
             do throws(AgentError) {
                 operation = try Operation(
                     request, number: number, channel: channel, root: cellRoot,

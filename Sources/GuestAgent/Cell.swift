@@ -48,6 +48,7 @@ enum Cell {
         case .dump(let request): try DumpOperation(request, context).run()
         case .restore(let request): try RestoreOperation(request, context).run()
         case .relay(let request): try RestoreOperation(request.restore, context, next: request.dump).run()
+        case .verify(let request): try VerifyOperation(request, context).run()
         case .exec(let request): try exec(request, context)
         case .shell(let request): try Terminal.serve(request, context)
         default: throw .channel("\(request.name) is no request for a cell")

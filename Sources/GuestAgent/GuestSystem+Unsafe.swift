@@ -70,6 +70,11 @@ enum GuestSystem {
         try self.path("mknod", path) { Kernel.attempt(.mknod, $0, UInt64(mode), device) }
     }
 
+    /// truncate(2).
+    static func cut(_ path: String, to bytes: UInt64) throws(LinuxError) {
+        try self.path("truncate", path) { Kernel.attempt(.truncate, $0, bytes) }
+    }
+
     static func setMode(_ path: String, _ mode: UInt32) throws(LinuxError) {
         try self.path("chmod", path) { Kernel.attempt(.chmod, $0, UInt64(mode)) }
     }

@@ -23,9 +23,7 @@ struct KernelMessage: Sendable, Hashable {
         self.text = text
     }
 
-    /// The taint that this message means; `nil` for none.
-    ///
-    /// A plain WARNING leaves the kernel working, so it is reported and taints nothing.
+    /// The taint that this message means, whenever it comes; `nil` for none.
     var taint: String? {
         let patterns: [(String, String)] = [
             ("BUG: ", "oops"), ("kernel BUG at", "oops"), ("Oops: ", "oops"), ("Kernel panic", "oops"),
@@ -36,4 +34,8 @@ struct KernelMessage: Sendable, Hashable {
         if text.hasPrefix("traps: ") { return nil }
         return patterns.first { text.contains($0.0) }?.1
     }
+
+    /// The taint that it means when it comes during an operation: a kernel may boot with a WARNING and work, but one that
+    /// an operation brings about leaves nobody sure of what comes after.
+    var operationTaint: String? { taint ?? (text.hasPrefix("WARNING: ") ? "warning" : nil) }
 }

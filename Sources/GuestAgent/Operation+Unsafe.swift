@@ -95,7 +95,8 @@ final class Operation {
     /// The sum of all waits that the request allows; `nil` for one without end.
     private static func budget(_ request: GuestRequest) -> UInt64? {
         switch request {
-        case .dump(let value), .restore(let value): UInt64(clamping: value.deadlineMilliseconds) * 6_000_000
+        case .dump(let value), .restore(let value), .verify(let value):
+            UInt64(clamping: value.deadlineMilliseconds) * 6_000_000
         case .relay(let value):
             UInt64(clamping: value.restore.deadlineMilliseconds + value.dump.deadlineMilliseconds) * 6_000_000
         case .exec(let value): UInt64(clamping: value.deadlineMilliseconds) * 1_000_000

@@ -22,7 +22,7 @@ final class StageLog {
         for message in kernelLog?.take() ?? [] {
             parser.read(message.text)
             if messages.count < Self.maximumMessages { messages.append(message.text) }
-            if let taint = message.taint, !taints.contains(taint) { taints.append(taint) }
+            if let taint = message.operationTaint, !taints.contains(taint) { taints.append(taint) }
         }
     }
 }

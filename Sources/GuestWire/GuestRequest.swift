@@ -12,6 +12,8 @@ public enum GuestRequest: Hashable, Sendable {
     /// Restore in a fresh cell, let the workload go on, and dump it again. The archive follows the request as a bulk stream,
     /// and the new one the reply when it says so.
     case relay(RelayRequest)
+    /// Start a workload in a fresh cell and verify it there, with neither dump nor restore.
+    case verify(OperationRequest)
     case exec(ExecRequest)
     /// A login shell in a fresh cell; both directions are bulk streams, terminal bytes as they are.
     case shell(ShellRequest)
@@ -29,16 +31,19 @@ public struct OperationRequest: Codable, Hashable, Sendable {
     public var deadlineMilliseconds: Int
     /// What the scenario tells the runtime.
     public var options: RuntimeOptions
+    /// Cut every file of the image in half before the restore, which then has to be refused; `nil` for no.
+    public var cutImage: Bool?
 
     public init(
         runtime: RuntimeName, workload: WorkloadName, seed: UInt64 = 1, deadlineMilliseconds: Int,
-        options: RuntimeOptions = RuntimeOptions()
+        options: RuntimeOptions = RuntimeOptions(), cutImage: Bool? = nil
     ) {
         self.runtime = runtime
         self.workload = workload
         self.seed = seed
         self.deadlineMilliseconds = deadlineMilliseconds
         self.options = options
+        self.cutImage = cutImage
     }
 }
 
@@ -91,6 +96,7 @@ extension GuestRequest: Codable {
         case "dump": self = .dump(try container.decode(OperationRequest.self, forKey: .value))
         case "restore": self = .restore(try container.decode(OperationRequest.self, forKey: .value))
         case "relay": self = .relay(try container.decode(RelayRequest.self, forKey: .value))
+        case "verify": self = .verify(try container.decode(OperationRequest.self, forKey: .value))
         case "exec": self = .exec(try container.decode(ExecRequest.self, forKey: .value))
         case "shell": self = .shell(try container.decode(ShellRequest.self, forKey: .value))
         case "reseed": self = .reseed(try container.decode(Welcome.self, forKey: .value))
@@ -104,7 +110,7 @@ extension GuestRequest: Codable {
         try container.encode(name, forKey: .tag)
         switch self {
         case .probe, .listWorkloads, .shutdown: break
-        case .dump(let value), .restore(let value): try container.encode(value, forKey: .value)
+        case .dump(let value), .restore(let value), .verify(let value): try container.encode(value, forKey: .value)
         case .relay(let value): try container.encode(value, forKey: .value)
         case .exec(let value): try container.encode(value, forKey: .value)
         case .shell(let value): try container.encode(value, forKey: .value)
@@ -120,6 +126,7 @@ extension GuestRequest: Codable {
         case .dump: "dump"
         case .restore: "restore"
         case .relay: "relay"
+        case .verify: "verify"
         case .exec: "exec"
         case .shell: "shell"
         case .reseed: "reseed"

@@ -7,6 +7,8 @@ struct MessageTests {
     static let sentRequests: [GuestRequest] = [
         .probe, .listWorkloads, .shutdown,
         .dump(OperationRequest(runtime: .native, workload: "counter", deadlineMilliseconds: 1000)),
+        .restore(OperationRequest(runtime: .native, workload: "counter", deadlineMilliseconds: 1, cutImage: true)),
+        .verify(OperationRequest(runtime: .native, workload: "counter", deadlineMilliseconds: 1)),
         .relay(
             RelayRequest(
                 restore: OperationRequest(runtime: "criu-4.1", workload: "counter", deadlineMilliseconds: 1),
