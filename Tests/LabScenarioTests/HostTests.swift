@@ -43,6 +43,14 @@ struct HostTests {
         #expect(host.sysctl == ["vm.max_map_count": "5"])
     }
 
+    @Test("a host's settings add to the defaults', and win over them")
+    func settings() throws {
+        let host = try Self.host(
+            "{ sysctl: { kernel.pid_max: 7, vm.swappiness: 1 } }",
+            defaults: ", sysctl: { vm.max_map_count: 5, vm.swappiness: 60 }")
+        #expect(host.sysctl == ["vm.max_map_count": "5", "kernel.pid_max": "7", "vm.swappiness": "1"])
+    }
+
     @Test("kernels of families", arguments: ["debian-6.12-first", "debian-7.1", "debian-6.12.95"])
     func families(_ kernel: String) throws {
         #expect(try Self.host("{ kernel: \(kernel) }").kernel == kernel)

@@ -110,7 +110,10 @@ private struct HostReader {
         if let node = value("machine") { host.machine = try machine(node) }
         if let node = value("kernel-arguments") { host.kernelArguments = try arguments(node) }
         if let node = value("qemu") { host.qemu = try recipe(node, kind: "qemu", known: qemus) }
-        if let node = value("sysctl") { host.sysctl = try settings(node) }
+        // Settings add to the defaults', one by one.
+        for node in [defaults?["sysctl"], own?["sysctl"]].compactMap(\.self) {
+            host.sysctl = (host.sysctl ?? [:]).merging(try settings(node)) { $1 }
+        }
         return host
     }
 
