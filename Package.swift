@@ -105,7 +105,7 @@ let package = Package(
         tests(
             "LabReportTests", ["CRModel", "LabReport"],
             exclude: ["Golden", "browser-check", "browser_check.py", "validate.py"]),
-        tests("LabRunnerTests", ["CRModel", "LabRunner", "LabVM"]),
+        tests("LabRunnerTests", ["CRModel", "LabRunner", "LabStore", "LabVM"]),
         tests("LabScenarioTests", ["CRModel", "LabScenario"], exclude: ["Golden"]),
         tests("LabStoreTests", ["CRModel", "LabScenario", "LabStore", "StoreVictim", grdb]),
         .executableTarget(

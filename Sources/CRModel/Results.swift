@@ -8,12 +8,27 @@ public struct Results: Codable, Hashable, Sendable {
     public var hosts: [HostName: HostResult]
     /// Sorted by cell.
     public var cells: [CellResult]
+    /// Beside the same-host cells; sorted by identifier.
+    public var controls: [ControlResult]
 
-    public init(run: RunSummary, hosts: [HostName: HostResult], cells: [CellResult]) {
+    public init(
+        run: RunSummary, hosts: [HostName: HostResult], cells: [CellResult], controls: [ControlResult] = []
+    ) {
         schema = Self.schema
         self.run = run
         self.hosts = hosts
         self.cells = cells.sorted { $0.cell < $1.cell }
+        self.controls = controls.sorted { $0.id < $1.id }
+    }
+
+    // Runs of before there were such controls have none.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        schema = try container.decode(String.self, forKey: .schema)
+        run = try container.decode(RunSummary.self, forKey: .run)
+        hosts = try container.decode([HostName: HostResult].self, forKey: .hosts)
+        cells = try container.decode([CellResult].self, forKey: .cells)
+        controls = try container.decodeIfPresent([ControlResult].self, forKey: .controls) ?? []
     }
 }
 
@@ -94,6 +109,8 @@ public struct RunCounts: Codable, Hashable, Sendable {
     public var misses = 0
     /// Outcomes that contradict their expectation.
     public var unexpected = 0
+    /// Cells that ended differently when they were repeated; `nil` for none.
+    public var flaky: Int?
 
     public init() {}
 
@@ -108,6 +125,7 @@ public struct RunCounts: Codable, Hashable, Sendable {
             case nil: misses += 1
             }
             if result.expected == false { unexpected += 1 }
+            if result.isFlaky { flaky = (flaky ?? 0) + 1 }
         }
     }
 }
@@ -199,11 +217,16 @@ public struct CellResult: Codable, Hashable, Sendable {
     public var reproduce: String
     /// Category and reason as planted by a fault scenario; absent elsewhere.
     public var label: FaultLabel?
+    /// What repeating the cell showed; `nil` for a cell that was not repeated.
+    public var confirmation: Confirmation?
+
+    /// Whether it ended differently when it was repeated.
+    public var isFlaky: Bool { confirmation?.isFlaky ?? false }
 
     public init(
         cell: Cell, outcome: Outcome?, stage: Stage?, health: Health, finding: Finding?, expectation: Expectation?,
         expected: Bool?, attempts: Int, milliseconds: StageTimes, imageBytes: UInt64, consoleTail: String = "",
-        reproduce: String, label: FaultLabel? = nil
+        reproduce: String, label: FaultLabel? = nil, confirmation: Confirmation? = nil
     ) {
         self.cell = cell
         self.outcome = outcome
@@ -218,6 +241,7 @@ public struct CellResult: Codable, Hashable, Sendable {
         self.consoleTail = consoleTail
         self.reproduce = reproduce
         self.label = label
+        self.confirmation = confirmation
     }
 }
 
@@ -225,11 +249,11 @@ extension CellResult {
     private enum CodingKeys: String, CodingKey {
         case id, runtime, workload, source, via, destination, spec, control
         case outcome, stage, health, finding, expectation, expected, attempts, milliseconds, imageBytes, consoleTail
-        case reproduce, label
+        case reproduce, label, confirmation, flaky
     }
 
-    /// Members that may be `nil` are written as `null`, so that every cell has the same shape; only `label` and, but
-    /// for chains, `via` are left out.
+    /// Members that may be `nil` are written as `null`, so that every cell has the same shape; only `label`, but for
+    /// chains `via`, and but for repeated cells `confirmation` and `flaky` are left out.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(cell.id, forKey: .id)
@@ -252,6 +276,8 @@ extension CellResult {
         try container.encode(consoleTail, forKey: .consoleTail)
         try container.encode(reproduce, forKey: .reproduce)
         try container.encodeIfPresent(label, forKey: .label)
+        try container.encodeIfPresent(confirmation, forKey: .confirmation)
+        if confirmation != nil { try container.encode(isFlaky, forKey: .flaky) }
     }
 
     public init(from decoder: any Decoder) throws {
@@ -275,7 +301,8 @@ extension CellResult {
             imageBytes: try container.decode(UInt64.self, forKey: .imageBytes),
             consoleTail: try container.decode(String.self, forKey: .consoleTail),
             reproduce: try container.decode(String.self, forKey: .reproduce),
-            label: try container.decodeIfPresent(FaultLabel.self, forKey: .label))
+            label: try container.decodeIfPresent(FaultLabel.self, forKey: .label),
+            confirmation: try container.decodeIfPresent(Confirmation.self, forKey: .confirmation))
     }
 }
 

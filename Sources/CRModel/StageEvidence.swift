@@ -12,6 +12,8 @@ public struct AttemptEvidence: Codable, Hashable, Sendable {
     public var labFailure: LabFailure?
     /// The shorter chain at whose end this one stopped, which the evidence is about; `nil` when it came to its last stage.
     public var stoppedAs: Cell?
+    /// What the workload did on the destination host with neither dump nor restore; `nil` where nothing failed there.
+    public var workloadAlone: StageEvidence?
 
     public init(
         cell: Cell, dump: StageEvidence? = nil, restore: StageEvidence? = nil, verify: StageEvidence? = nil,
@@ -76,7 +78,8 @@ public struct StageEvidence: Codable, Hashable, Sendable {
     public var faults: [FaultEvidence]
     /// Kernel messages that appeared during the stage, without time stamps, at most 200.
     public var kernelLog: [String]
-    /// Why the guest must not be used again (`oops`, `hung-task`, `leaked-tasks`); empty for a clean guest.
+    /// Why the guest must not be used again; empty for a clean guest. From kernel messages `oops`, `lockup`, `hung-task`,
+    /// `out-of-memory`, `disk`, `warning`; from what the guest is afterwards `leaked-tasks`, `memory`, `mounts`, `clock`.
     public var taints: [String]
     /// The cell's tasks when the stage failed, one line each: PID, TID, name, state, where it waits; at most 200. `nil`
     /// when it did not fail.

@@ -125,6 +125,12 @@ struct AttemptContext {
         } else if let control, control.health == .miss {
             items.append(EvidenceItem(kind: "control", text: "the control cell could not be evaluated: lab failure"))
         }
+        if comparesHosts, evidence.workloadAlone?.ending == .done {
+            items.append(
+                EvidenceItem(
+                    kind: "control",
+                    text: "\(cell.workload.rawValue) works on \(destination) where it is neither dumped nor restored"))
+        }
         items += baseEvidence
         if comparesHosts, let difference {
             items += difference.facts(first: diagnosis.reason.category, limit: Limits.differences).map {

@@ -22,7 +22,7 @@ struct Rule: Sendable {
     /// Most specific first: what the lab did wrong, what the runtime itself states, what the CPU did, what the kernel
     /// said, what a log line means, what an error number hints at.
     static let table: [Rule] =
-        labRules + refusalRules + faultRules + kernelRules + logRules + errnoRules + workloadRules
+        labRules + controlRules + refusalRules + faultRules + kernelRules + logRules + errnoRules + workloadRules
 }
 
 /// How much of a thing is kept in a finding.

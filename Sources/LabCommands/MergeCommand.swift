@@ -17,6 +17,9 @@ struct MergeCommand: AsyncParsableCommand, Sendable {
     @Option(help: "Folder of the merged run, by default Reports/<run id>.")
     var reportDir: String?
 
+    @Flag(help: "Exit as if an outcome that differs from one attempt to the next were as expected.")
+    var allowFlaky = false
+
     @OptionGroup var format: FormatOption
 
     func run() async throws {
@@ -25,7 +28,7 @@ struct MergeCommand: AsyncParsableCommand, Sendable {
             let folder = try await control.merge(runs, folder: reportDir.map { FilePath($0) })
             let results = try control.results(of: folder)
             try ReportFiles.write(results, to: folder)
-            try RunAnswer.give(results, folder: folder, format: format.format)
+            try RunAnswer.give(results, folder: folder, format: format.format, allowFlaky: allowFlaky)
         }
     }
 }

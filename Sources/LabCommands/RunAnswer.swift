@@ -6,8 +6,10 @@ import SystemPackage
 
 /// What `run` and `repro` print at the end, and the exit status that they end with.
 enum RunAnswer {
-    static func give(_ results: Results, folder: FilePath, format: AnswerFormat) throws {
-        let verdict = RunVerdict(results)
+    static func give(
+        _ results: Results, folder: FilePath, format: AnswerFormat, allowFlaky: Bool = false
+    ) throws {
+        let verdict = RunVerdict(results, allowFlaky: allowFlaky)
         switch format {
         case .json: Terminal.answer(try ReportFormat.json.render(results))
         case .table:

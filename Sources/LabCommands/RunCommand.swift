@@ -20,7 +20,7 @@ struct RunCommand: AsyncParsableCommand, Sendable {
     @Option(help: "Folder of this run, by default Reports/<run id>.")
     var reportDir: String?
 
-    @Option(help: "The whole run's deadline, such as 90s, 15m or 2h.")
+    @Option(help: "Deadline for all of it, fetching included, such as 90s, 15m or 2h.")
     var deadline: DurationArgument?
 
     @Flag(help: "Keep the images of all dumps in the run's folder.")
@@ -32,6 +32,19 @@ struct RunCommand: AsyncParsableCommand, Sendable {
     @Option(
         help: "Folder in which runs keep their images together, for good; equal ones once. By default the run's own.")
     var imageStore: String?
+
+    @Option(
+        help: """
+            Repeat each failure that is not expected so often, alone in a fresh guest, to tell flaky from broken; by \
+            default as the scenario says.
+            """)
+    var confirm: Int?
+
+    @Option(help: "A run or results.json: cells that failed alike in it are not repeated by --confirm.")
+    var baseline: String?
+
+    @Flag(help: "Exit as if an outcome that differs from one attempt to the next were as expected.")
+    var allowFlaky = false
 
     @OptionGroup var cut: ShardOptions
     @OptionGroup var guests: GuestOptions
@@ -48,6 +61,12 @@ struct RunCommand: AsyncParsableCommand, Sendable {
         if resume && imageStore != nil {
             throw ValidationError("--image-store belongs to a new run; a resumed one keeps its own")
         }
+        if resume && (confirm != nil || baseline != nil) {
+            throw ValidationError("--confirm and --baseline belong to a new run; a resumed one keeps its own")
+        }
+        if let confirm, !(0...100).contains(confirm) {
+            throw ValidationError("--confirm takes a number from 0 to 100")
+        }
         if resume && reportDir != nil {
             throw ValidationError("--report-dir belongs to a new run; a resumed one keeps its own")
         }
@@ -62,9 +81,9 @@ struct RunCommand: AsyncParsableCommand, Sendable {
                 } else {
                     try await job.start(
                         FilePath(subject ?? ""), only: only, folder: reportDir.map { FilePath($0) }, cut: cut,
-                        imageStore: imageStore.map { FilePath($0) })
+                        imageStore: imageStore.map { FilePath($0) }, confirm: confirm, baseline: baseline)
                 }
-            try RunAnswer.give(results, folder: folder, format: format.format)
+            try RunAnswer.give(results, folder: folder, format: format.format, allowFlaky: allowFlaky)
         }
     }
 

@@ -7,7 +7,11 @@ extension RunOverview {
     }
 
     var tone: Tone {
-        if counts.unexpected > 0 || (counts.restored == 0 && counts.misses == 0 && counts.cells > 0) { return .bad }
+        if counts.unexpected > 0 || !untrueHosts.isEmpty
+            || (counts.restored == 0 && counts.misses == 0 && counts.cells > 0)
+        {
+            return .bad
+        }
         return counts.misses > 0 || counts.cells == 0 ? .incomplete : .good
     }
 
@@ -18,6 +22,11 @@ extension RunOverview {
             return counts.unexpected == 1
                 ? "One outcome is not as expected."
                 : "\(Words.grouped(counts.unexpected)) outcomes are not as expected."
+        }
+        if !untrueHosts.isEmpty {
+            return
+                "A damaged image was not refused on \(Words.list(untrueHosts, limit: 4)), so what was restored there "
+                + "shows nothing."
         }
         if counts.restored == 0 { return "Nothing was restored, so the run shows nothing." }
         if counts.misses > 0 {
@@ -33,9 +42,34 @@ extension RunOverview {
         if counts.refused > 0 { parts.append("\(Words.grouped(counts.refused)) refused") }
         if counts.broke > 0 { parts.append("\(Words.grouped(counts.broke)) broke") }
         if counts.misses > 0 { parts.append(Words.count(counts.misses, "lab failure")) }
+        if let flaky = counts.flaky { parts.append("\(Words.grouped(flaky)) flaky") }
         let main = groups.filter { $0.reason.category != .harness }.map(\.reason.rawValue)
         let causes = main.isEmpty ? "" : "; causes: " + Words.list(main, limit: 4)
         return Words.list(parts) + causes + "."
+    }
+
+    /// Hosts on which a runtime took a damaged image for whole, sorted.
+    private var untrueHosts: [String] {
+        let untrue = results.controls.filter { $0.kind == .knownFault && $0.passed == false }
+        return Set(untrue.map(\.host.rawValue)).sorted()
+    }
+
+    /// Controls that leave outcomes in doubt, one sentence each. A same-host cell that fails as expected is none: somebody
+    /// knows what it means.
+    var failedControls: [String] {
+        let others = results.controls.filter { $0.passed != true }.map { control in
+            let about =
+                control.runtime.map { "\($0) on \(control.host)" }
+                ?? "\(control.workload?.rawValue ?? "") on \(control.host)"
+            return "\(about): \(control.summary)."
+        }
+        let own = results.cells.filter { result in
+            result.cell.isControl && result.outcome != .restored && result.outcome != nil && result.expected != true
+        }.map { result in
+            "\(result.cell.workload) with \(result.cell.runtime) on \(result.cell.source): it "
+                + "\(result.outcome == .refused ? "was refused" : "broke") on its own host, so its other cells from there say nothing about theirs."
+        }
+        return others + own
     }
 
     /// Cells with an expectation.

@@ -11,6 +11,8 @@ struct RunOverview {
     /// Indices into `results.cells`.
     let unexpected: [Int]
     let misses: [Int]
+    /// Cells that ended differently when they were repeated.
+    let flaky: [Int]
     let unavailable: [(name: HostName, failure: LabFailure)]
 
     /// One source × destination table.
@@ -67,6 +69,7 @@ struct RunOverview {
         groups = Self.groups(results.cells)
         unexpected = results.cells.indices.filter { results.cells[$0].expected == false }
         misses = results.cells.indices.filter { results.cells[$0].outcome == nil }
+        flaky = results.cells.indices.filter { results.cells[$0].isFlaky }
         unavailable = results.hosts.sorted { $0.key < $1.key }.compactMap { name, host in
             host.unavailable.map { (name, $0) }
         }

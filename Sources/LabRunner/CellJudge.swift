@@ -8,6 +8,12 @@ import LabStore
 /// A restored cell or a control stands for itself and is recorded at once. A failed cross-host cell says something
 /// about the destination host only when its control restored, so it waits for that; its evidence is on disk already.
 actor CellJudge {
+    /// A failure that is new, and what was made of it.
+    private struct Unconfirmed {
+        let attempt: AttemptRecord
+        let judgement: Judgement
+    }
+
     private struct Waiting {
         let attempt: AttemptRecord
         let attempts: Int
@@ -23,12 +29,15 @@ actor CellJudge {
     private var waiting: [Cell: [Waiting]] = [:]
     private let planned: Set<Cell>
     private var finished: Int
+    private let confirm: ConfirmPolicy?
+    private var unconfirmed: [Cell: Unconfirmed] = [:]
 
     init(
         store: RunStore, expectations: [Cell: Expectation], planned: Set<Cell>, finished: Int, total: Int,
-        runName: String, emit: @escaping @Sendable (RunEvent) -> Void
+        runName: String, confirm: ConfirmPolicy? = nil, emit: @escaping @Sendable (RunEvent) -> Void
     ) {
         self.store = store
+        self.confirm = confirm
         self.runName = runName
         self.expectations = expectations
         self.planned = planned
@@ -89,18 +98,44 @@ actor CellJudge {
     }
 
     private func record(_ attempt: AttemptRecord, _ judgement: Judgement, attempts: Int) async throws {
+        let result = result(attempt, judgement, attempts: attempts)
+        // A chain that stopped on its way shows what the shorter one shows, which is repeated itself.
+        if let confirm, confirm.times > 0, confirm.isNewFailure(result), attempt.evidence.stoppedAs == nil {
+            unconfirmed[attempt.cell] = Unconfirmed(attempt: attempt, judgement: judgement)
+        } else {
+            try await record(result)
+        }
+    }
+
+    /// Cells that failed and are to be repeated before they are recorded, sorted.
+    var newFailures: [Cell] { unconfirmed.keys.sorted() }
+
+    /// Records a new failure with what repeating it showed.
+    func take(confirming attempts: [AttemptRecord], of cell: Cell, attempts count: Int) async throws {
+        guard let first = unconfirmed.removeValue(forKey: cell) else { return }
+        var result = result(first.attempt, first.judgement, attempts: count)
+        let control = cell.isControl ? nil : controls[cell.control]
+        let others = attempts.map { judge($0.evidence, control: control).outcome }
+        result.confirmation = Confirmation(([first.judgement.outcome] + others).compactMap(\.self))
+        try await record(result)
+    }
+
+    private func record(_ result: CellResult) async throws {
+        try await store.recordCell(result)
+        finished += 1
+        emit(.cell(result, finished: finished, of: total))
+    }
+
+    private func result(_ attempt: AttemptRecord, _ judgement: Judgement, attempts: Int) -> CellResult {
         let cell = attempt.cell
         let evidence = attempt.evidence
         let expectation = expectations[cell]
-        let result = CellResult(
+        return CellResult(
             cell: cell, outcome: judgement.outcome, stage: judgement.stage, health: judgement.health,
             finding: judgement.finding, expectation: expectation,
             expected: Self.isExpected(judgement, expectation), attempts: attempts, milliseconds: attempt.milliseconds,
             imageBytes: evidence.dump?.imageBytes ?? 0, consoleTail: evidence.labFailure?.consoleTail ?? "",
             reproduce: "crlab repro \(runName) \(cell.id)")
-        try await store.recordCell(result)
-        finished += 1
-        emit(.cell(result, finished: finished, of: total))
     }
 
     /// `nil` when nothing was expected or the lab found nothing out.

@@ -59,10 +59,11 @@ public struct RunControl: Sendable {
     /// - Parameters:
     ///   - folder: The run's own folder; `nil` for `Reports/<run id>`.
     ///   - imageStore: A folder in which runs keep their images together; `nil` for one of the run's own.
+    ///   - confirm: Which failures the run repeats; `nil` for none.
     ///   - part: Which part of the plan the run is to do, and what that is; `nil` for all of it.
     public func create(
         _ plan: Plan, file: FilePath, only: [String], folder: FilePath?, accelerator: String, qemuVersion: String,
-        part: (shard: Shard, plan: Plan)? = nil, imageStore: FilePath? = nil
+        part: (shard: Shard, plan: Plan)? = nil, imageStore: FilePath? = nil, confirm: ConfirmPolicy? = nil
     ) throws -> (store: RunStore, folder: FilePath) {
         let id = Self.newIdentifier(scenario: plan.scenario.name)
         let place = folder.map(Self.absolute) ?? installation.reports.appending(id)
@@ -75,7 +76,7 @@ public struct RunControl: Sendable {
                 crlabVersion: CrlabVersion.current, accelerator: accelerator, qemuVersion: qemuVersion,
                 names: plan.scenario.names,
                 imageStore: imageStore.map { Self.absolute($0).string }, shard: part?.shard,
-                wholePlanHash: try part.map { _ in try Self.stored(plan).hash() }),
+                wholePlanHash: try part.map { _ in try Self.stored(plan).hash() }, confirm: confirm),
             plan: Self.stored(part?.plan ?? plan))
         try makeWorkFolders(in: place)
         if folder == nil { pointLatest(at: id) }
@@ -152,11 +153,21 @@ public struct RunControl: Sendable {
     /// What cells cost by the results of a run.
     ///
     /// - Parameter name: A run identifier or folder, or a file `results.json`.
-    public func costs(measuredIn name: String) throws -> Costs {
+    public func costs(measuredIn name: String) throws -> Costs { Costs(measuredIn: try results(named: name)) }
+
+    /// How the cells of an earlier run ended, by their identifiers.
+    ///
+    /// - Parameter name: A run identifier or folder, or a file `results.json`.
+    public func outcomes(of name: String) throws -> [String: Outcome] {
+        let cells = try results(named: name).cells
+        return Dictionary(cells.compactMap { cell in cell.outcome.map { (cell.cell.id, $0) } }) { first, _ in first }
+    }
+
+    private func results(named name: String) throws -> Results {
         let file = name.hasSuffix(".json") ? FilePath(name) : try folder(ofRun: name).appending("results.json")
         do {
             let text = try String(contentsOfFile: file.string, encoding: .utf8)
-            return Costs(measuredIn: try JSONCoder.decode(Results.self, from: text))
+            return try JSONCoder.decode(Results.self, from: text)
         } catch {
             throw RunnerError.fileFailed(path: file.string, why: "\(error)")
         }

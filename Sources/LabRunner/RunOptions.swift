@@ -2,7 +2,7 @@
 public struct RunOptions: Sendable {
     /// Guests at the same time; more than the lab machine's processors gains nothing under emulation.
     public var guestsAtOnce: Int
-    /// The whole run's own deadline; `nil` for none.
+    /// For everything from the command's start; `nil` for the scenario's own, which counts from the run's start.
     public var deadline: Duration?
     /// Keep the images of dumps in the run's folder.
     public var keepImages: Bool

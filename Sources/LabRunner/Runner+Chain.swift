@@ -50,6 +50,7 @@ extension Runner {
         let done = last.stage == .dump && last.ending == .done
         emit(.dumped(key, last.ending, milliseconds: last.milliseconds))
         let taints = Set(stages.flatMap(\.taints) + guest.taints)
+        if taints.isEmpty, last.stage != .dump { _ = try await tryAlone(key.workload, in: guest) }
         return Self.result(
             Dumped(evidence: last, archive: done ? archive : nil, boot: boot), taints: taints.sorted())
     }
@@ -70,6 +71,7 @@ extension Runner {
         }
         guard let last = key.via.last else { return found }
         found.destinationHost = hosts[last]
+        found.workloadAlone = memory.alone(key.workload, on: last)
         found.stoppedAs = Cell(
             runtime: key.runtime, workload: key.workload, source: key.source, via: Array(key.via.dropLast()),
             destination: last, spec: key.spec)

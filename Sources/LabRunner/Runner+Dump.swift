@@ -58,7 +58,7 @@ extension Runner {
         memory.keep(key, record)
     }
 
-    private func dump(_ key: DumpKey, in guest: Guest, boot: Int) async throws -> WorkResult<Dumped> {
+    func dump(_ key: DumpKey, in guest: Guest, boot: Int) async throws -> WorkResult<Dumped> {
         if let previous = key.previous { return try await relay(key, after: previous, in: guest, boot: boot) }
         let archive = "\(folder)/tmp/\(UUID().uuidString).archive"
         let timeouts = plan.scenario.timeouts

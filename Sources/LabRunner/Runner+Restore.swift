@@ -48,7 +48,7 @@ extension Runner {
         var alone = false
     }
 
-    private func restore(_ cell: Cell, in guest: Guest, boot: Int, alone: Bool) async throws -> WorkResult<Restored> {
+    func restore(_ cell: Cell, in guest: Guest, boot: Int, alone: Bool) async throws -> WorkResult<Restored> {
         guard let dump = try await dumpRecord(cell.dump), let image = dump.image else {
             let failure = LabFailure(reason: .harnessImage, summary: "the dump's image is not in the run's store")
             return .done(Restored(evidence: AttemptEvidence(cell: cell, labFailure: failure)))
@@ -60,6 +60,15 @@ extension Runner {
             let failure = LabFailure(reason: .harnessImage, summary: error.explanation.line)
             return .done(Restored(evidence: AttemptEvidence(cell: cell, labFailure: failure)))
         }
+        // What is alone in its guest stays so.
+        if !alone { try await tryKnownFault(cell, from: path, in: guest) }
+        return try await restore(cell, dump: dump.evidence, from: path, in: guest, boot: boot, alone: alone)
+    }
+
+    /// Restores an archive, verifies, and where that fails on another host has the workload work there by itself.
+    func restore(
+        _ cell: Cell, dump: StageEvidence, from path: String, in guest: Guest, boot: Int, alone: Bool
+    ) async throws -> WorkResult<Restored> {
         let timeouts = plan.scenario.timeouts
         let started = ContinuousClock.now
         let use = plan.scenario.runtime(cell.runtime).restore
@@ -70,18 +79,29 @@ extension Runner {
         var restore = restored
         restore.taints = Set(restore.taints + guest.taints).sorted()
         let whole = Int(started.duration(to: .now) / .milliseconds(1))
-        let evidence = AttemptEvidence(
-            cell: cell, dump: dump.evidence, restore: restore, verify: verify,
+        if Self.ranAhead(guest: restore.milliseconds + (verify?.milliseconds ?? 0), lab: whole) {
+            restore.taints.append("clock")
+        }
+        var evidence = AttemptEvidence(
+            cell: cell, dump: dump, restore: restore, verify: verify,
             sourceHost: memory.fingerprints[cell.source], destinationHost: guest.fingerprint)
         let carry = max(0, whole - restore.milliseconds - (verify?.milliseconds ?? 0))
+        let taints = restore.taints + (verify?.taints ?? [])
+        if taints.isEmpty, !cell.isControl, verify?.ending != .done {
+            evidence.workloadAlone = try await tryAlone(cell.workload, in: guest)
+        }
         let found = Restored(evidence: evidence, carry: carry, boot: boot, alone: alone)
-        let result = Self.result(found, taints: restore.taints + (verify?.taints ?? []))
+        let result = Self.result(found, taints: taints)
         // What was seen in a guest that is thrown away is kept, but not believed.
         if case .tainted = result, !alone {
             try await store.recordAttempt(attempt(found))
         }
         return result
     }
+
+    /// Whether more time passed in a guest than on the lab machine, which waited for all of it: the guest's clock jumped
+    /// or runs too fast. That less passed there says nothing, as either may have had to wait for a processor.
+    static func ranAhead(guest: Int, lab: Int) -> Bool { guest > lab + lab / 20 + 1000 }
 
     func recordMiss(_ cell: Cell, _ failure: LabFailure, judge: CellJudge) async throws {
         let dump = try await dumpRecord(cell.dump)?.evidence
@@ -98,21 +118,25 @@ extension Runner {
         try await judge.take(attempt, attempts: number)
     }
 
-    private func attempt(_ restored: Restored) -> AttemptRecord {
+    func attempt(_ restored: Restored, confirms: Bool? = nil) -> AttemptRecord {
         let evidence = restored.evidence
         return AttemptRecord(
             cell: evidence.cell, boot: restored.boot, startedAt: Date.now.ISO8601Format(),
             milliseconds: StageTimes(
                 dump: evidence.dump?.milliseconds ?? 0, carry: restored.carry,
                 restore: evidence.restore?.milliseconds ?? 0, verify: evidence.verify?.milliseconds ?? 0),
-            alone: restored.alone, evidence: evidence)
+            alone: restored.alone, evidence: evidence, confirms: confirms)
     }
 }
 
 extension AttemptRecord {
     /// Whether this attempt decides: what was seen in a guest that had to be thrown away does not, unless the attempt
-    /// had a fresh guest for itself.
+    /// had a fresh guest for itself; nor does one that only repeats what another one has shown.
     var isBelieved: Bool {
+        confirms != true && isUndisturbed
+    }
+
+    private var isUndisturbed: Bool {
         alone || [evidence.restore, evidence.verify].allSatisfy { $0?.taints.isEmpty ?? true }
     }
 }

@@ -39,27 +39,13 @@ public struct Runner: Sendable {
 
     /// Runs what is not finished yet.
     ///
-    /// - Throws: `RunnerError.deadline`, `StoreError`, `CancellationError`. Failures of guests are recorded, not thrown.
+    /// - Throws: `StoreError`, `CancellationError`. Failures of guests are recorded, not thrown.
     public func run() async throws {
-        guard let deadline = options.deadline ?? plan.scenario.timeouts.run else { return try await execute() }
-        try await withThrowingTaskGroup(of: Bool.self) { group in
-            group.addTask {
-                try await execute()
-                return true
-            }
-            group.addTask {
-                try await Task.sleep(for: deadline)
-                return false
-            }
-            let inTime = try await group.next() ?? true
-            group.cancelAll()
-            guard inTime else { throw RunnerError.deadline(seconds: Int(deadline.components.seconds)) }
-        }
-    }
-
-    private func execute() async throws {
         for (name, host) in try await store.hosts() {
             if let fingerprint = host.fingerprint { _ = memory.learn(name, fingerprint) }
+        }
+        for control in try await store.controls() where control.kind == .knownFault && control.passed != nil {
+            _ = memory.takeOn(control: control.id)
         }
         let recorded = try await store.finishedCells()
         let judge = CellJudge(
@@ -67,7 +53,8 @@ public struct Runner: Sendable {
             expectations: Dictionary(
                 uniqueKeysWithValues: plan.cells.compactMap { cell in cell.expectation.map { (cell.cell, $0) } }),
             planned: Set(plan.cells.map(\.cell)), finished: recorded.count, total: plan.cells.count,
-            runName: folder.hasSuffix("/Reports/\(store.run.id)") ? store.run.id : folder, emit: emit)
+            runName: folder.hasSuffix("/Reports/\(store.run.id)") ? store.run.id : folder,
+            confirm: store.run.confirm, emit: emit)
         let left = try await recall(recorded: recorded, judge: judge)
         try await giveUpUnavailable(left, judge: judge)
         let doable = left.filter { cell in
@@ -76,6 +63,7 @@ public struct Runner: Sendable {
 
         try await dumpAndRestore(doable, judge: judge)
         try await judge.flush()
+        try await confirmFailures(judge)
         // What was carried from guests that had to be thrown away.
         try? FileManager.default.removeItem(atPath: "\(folder)/tmp")
         if !options.keepImages, !store.images.isShared { try await dropImages() }

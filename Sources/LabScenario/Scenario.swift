@@ -29,6 +29,8 @@ public struct Scenario: Sendable, Equatable {
     public var include: [PlacedPattern]
     public var expect: [ExpectationRule]
     public var timeouts: Timeouts
+    /// How often each failure that is not expected is repeated, to tell flaky from broken; 0 for never.
+    public var confirm: Int = 0
     /// What workloads draw their data from.
     public var seed: UInt64
     /// What could be named when the file was read, by kind (``Catalogue/names``), so that a run reads it the same later.

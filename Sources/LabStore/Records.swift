@@ -40,10 +40,12 @@ public struct AttemptRecord: Codable, Hashable, Sendable {
     /// In a fresh guest that ran nothing else.
     public var alone: Bool
     public var evidence: AttemptEvidence
+    /// It repeats a failure that an earlier attempt showed; `nil` for no.
+    public var confirms: Bool?
 
     public init(
         cell: Cell, number: Int = 0, boot: Int?, startedAt: String, milliseconds: StageTimes, alone: Bool,
-        evidence: AttemptEvidence
+        evidence: AttemptEvidence, confirms: Bool? = nil
     ) {
         self.cell = cell
         self.number = number
@@ -52,6 +54,7 @@ public struct AttemptRecord: Codable, Hashable, Sendable {
         self.milliseconds = milliseconds
         self.alone = alone
         self.evidence = evidence
+        self.confirms = confirms
     }
 }
 

@@ -28,12 +28,15 @@ public struct RunDescription: Codable, Hashable, Sendable {
     public var wholePlanHash: String?
     /// The runs that this one was merged from; `nil` for one that was made as one.
     public var mergedFrom: [String]?
+    /// How often each new failure is repeated, and which failures are not new; `nil` for never.
+    public var confirm: ConfirmPolicy?
 
     public init(
         id: String, scenarioName: String, title: String, scenarioText: String, scenarioFile: String,
         only: [String] = [], workloads: [WorkloadName], startedAt: String, crlabVersion: String = CrlabVersion.current,
         accelerator: String, qemuVersion: String, names: [String: [String]]? = nil, imageStore: String? = nil,
-        shard: Shard? = nil, wholePlanHash: String? = nil, mergedFrom: [String]? = nil
+        shard: Shard? = nil, wholePlanHash: String? = nil, mergedFrom: [String]? = nil,
+        confirm: ConfirmPolicy? = nil
     ) {
         self.id = id
         self.scenarioName = scenarioName
@@ -51,10 +54,33 @@ public struct RunDescription: Codable, Hashable, Sendable {
         self.shard = shard
         self.wholePlanHash = wholePlanHash
         self.mergedFrom = mergedFrom
+        self.confirm = confirm
     }
 
     /// SHA-256 of the scenario's text.
     public var scenarioHash: String { SHA256.hex(of: scenarioText.utf8) }
+}
+
+/// Which cells of a run are repeated, and how often.
+public struct ConfirmPolicy: Codable, Hashable, Sendable {
+    /// Repetitions of each new failure; 0 for none.
+    public var times: Int
+    /// Outcomes of an earlier run by cell identifier: a failure that it had too is not new.
+    public var known: [String: Outcome]
+
+    /// More repetitions than this are a slip.
+    public static let maximumTimes = 100
+
+    public init(times: Int, known: [String: Outcome] = [:]) {
+        self.times = times
+        self.known = known
+    }
+
+    /// Whether a cell failed as neither its expectation nor the earlier run says.
+    public func isNewFailure(_ result: CellResult) -> Bool {
+        guard let outcome = result.outcome, outcome != .restored, result.expected != true else { return false }
+        return known[result.cell.id] != outcome
+    }
 }
 
 /// The cells of a run, as the store keeps them.

@@ -65,6 +65,7 @@ public struct RunMerge: Sendable {
             ("selection of cells", "\(left.only)", "\(right.only)"),
             ("plan", left.wholePlanHash ?? "", right.wholePlanHash ?? ""),
             ("version of crlab", left.crlabVersion, right.crlabVersion),
+            ("repetition of new failures", "\(left.confirm?.times ?? 0)", "\(right.confirm?.times ?? 0)"),
             ("accelerator", left.accelerator, right.accelerator),
             ("QEMU version", left.qemuVersion, right.qemuVersion),
         ]
@@ -109,7 +110,8 @@ public struct RunMerge: Sendable {
                 }
                 guard result.outcome != nil else { continue }
                 let (one, other) = (Self.summary(earlier.result), Self.summary(result))
-                guard one == other else {
+                // Flaky is just that: it need not end alike in two shards.
+                guard one == other || earlier.result.isFlaky || result.isFlaky else {
                     throw .merge(
                         .cell(
                             result.cell, first: one, firstRun: parts[earlier.part].run.id, second: other,
@@ -129,6 +131,17 @@ public struct RunMerge: Sendable {
             case nil: "said nothing"
             }
         return outcome + (result.finding.map { " (\($0.reason.rawValue))" } ?? "")
+    }
+
+    /// Each control as the part found it that has most against it, so that no order of parts hides a failure.
+    func controls() -> [ControlResult] {
+        func weight(_ control: ControlResult) -> Int { control.passed.map { $0 ? 1 : 2 } ?? 0 }
+        var taken: [String: ControlResult] = [:]
+        for control in parts.flatMap(\.results.controls) {
+            if let earlier = taken[control.id], weight(earlier) >= weight(control) { continue }
+            taken[control.id] = control
+        }
+        return taken.values.sorted { $0.id < $1.id }
     }
 
     /// Each host as the first part found it that booted it; what makes it the same host must agree.
@@ -192,6 +205,7 @@ public struct RunMerge: Sendable {
         run.mergedFrom = parts.map(\.run.id)
         let store = try RunStore.create(at: folder, run: run, plan: plan)
         for host in try hosts() { try await store.recordHost(host) }
+        for control in controls() { try await store.recordControl(control) }
         let cells = try cells()
         for (index, part) in parts.enumerated() {
             let reader = try RunReader.open(at: part.folder)

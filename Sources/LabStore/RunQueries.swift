@@ -97,6 +97,13 @@ struct RunQueries {
         }
     }
 
+    func controls() throws -> [ControlResult] {
+        // A reader opens runs of before there were controls as they are.
+        guard try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0 >= 3 else { return [] }
+        return try String.fetchAll(database, sql: "SELECT result FROM control ORDER BY id")
+            .map { try JSONCoder.decode(ControlResult.self, from: $0) }
+    }
+
     func results() throws -> Results {
         let run = try description()
         let cells = try String.fetchAll(
@@ -114,7 +121,7 @@ struct RunQueries {
                 boots: try Int.fetchOne(
                     database, sql: "SELECT count(*) FROM boot WHERE purpose != ?", arguments: [BootRecord.template])
                     ?? 0, counts: RunCounts(cells), shard: run.shard, mergedFrom: run.mergedFrom),
-            hosts: hosts, cells: cells)
+            hosts: hosts, cells: cells, controls: try controls())
     }
 
     /// The column `via`: host names have no colon.

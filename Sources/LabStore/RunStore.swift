@@ -204,6 +204,16 @@ public actor RunStore {
         }
     }
 
+    /// Records a control that is no cell; the latest counts.
+    public func recordControl(_ control: ControlResult) throws(StoreError) {
+        try write { connection in
+            try connection.execute(
+                sql:
+                    "INSERT INTO control (id, result) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET result = excluded.result",
+                arguments: [control.id, try JSONCoder.text(of: control)])
+        }
+    }
+
     /// Records something that is no cell's own.
     public func recordEvent(kind: String, text: String) throws(StoreError) {
         let now = RunIdentifier.iso8601(secondsSince1970: StoreFile.now)
@@ -254,6 +264,9 @@ public actor RunStore {
 
     /// The hosts recorded so far.
     public func hosts() throws(StoreError) -> [HostName: HostResult] { try read { try $0.hosts() } }
+
+    /// The controls recorded so far that are no cells.
+    public func controls() throws(StoreError) -> [ControlResult] { try read { try $0.controls() } }
 
     /// Everything recorded so far; cells without an outcome are not in it.
     public func results() throws(StoreError) -> Results { try read { try $0.results() } }

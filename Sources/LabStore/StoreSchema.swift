@@ -3,7 +3,7 @@ internal import GRDB
 
 /// The tables of `run.sqlite`, version by version. A released version never changes; a new one is added.
 enum StoreSchema {
-    static let version = 2
+    static let version = 3
     /// "crlb": tells a run from any other SQLite file.
     static let applicationID: Int32 = 0x6372_6c62
 
@@ -86,6 +86,14 @@ enum StoreSchema {
                     INSERT INTO dump SELECT runtime, workload, source, '', spec, digest, record FROM dump_1;
                     DROP TABLE dump_1;
                     PRAGMA user_version = 2;
+                    """)
+        }
+        // Controls beside the same-host cells.
+        migrator.registerMigration("3") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE control (id TEXT PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID;
+                    PRAGMA user_version = 3;
                     """)
         }
         return migrator

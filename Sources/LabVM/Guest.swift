@@ -115,20 +115,34 @@ public final class Guest: Sendable {
 
     /// Restores an archive in a fresh cell and verifies the workload.
     ///
+    /// - Parameter cutImage: Cut the image in half first: a fault that has to be refused.
     /// - Returns: Evidence of both stages; `verify` is `nil` when the restore did not end with `done`.
     public func restore(
         runtime: RuntimeName, workload: WorkloadName, seed: UInt64 = 1, deadline: Duration,
-        options: RuntimeOptions = RuntimeOptions(), from archive: String
+        options: RuntimeOptions = RuntimeOptions(), from archive: String, cutImage: Bool = false
     ) async throws(VMError) -> (restore: StageEvidence, verify: StageEvidence?) {
         let fd = try Descriptor.open(archive, O_RDONLY)
+        var request = operation(runtime, workload, seed, deadline, options)
+        if cutImage { request.cutImage = true }
         let result = await connection.request(
-            .restore(operation(runtime, workload, seed, deadline, options)), seconds: Self.backstop(deadline),
+            .restore(request), seconds: Self.backstop(deadline),
             upload: GuestConnection.Upload(fd: fd, isLive: false))
         Descriptor.close(fd)
         guard case .stages(let reply) = try Self.reply(result, "restore", host: spec.name),
             let restore = reply.stages.first
         else { throw unexpected("restore") }
         return (Self.bounded(restore), reply.stages.dropFirst().first.map(Self.bounded))
+    }
+
+    /// Starts a workload in a fresh cell and verifies it there, with neither dump nor restore.
+    public func verify(
+        workload: WorkloadName, seed: UInt64 = 1, deadline: Duration
+    ) async throws(VMError) -> StageEvidence {
+        let result = await connection.request(
+            .verify(operation(.native, workload, seed, deadline, RuntimeOptions())), seconds: Self.backstop(deadline))
+        guard case .stages(let reply) = try Self.reply(result, "verify", host: spec.name), reply.stages.count == 1
+        else { throw unexpected("verify") }
+        return Self.bounded(reply.stages[0])
     }
 
     /// Numbers are the guest's word, and sums are made of them later.

@@ -27,9 +27,12 @@ struct Census {
     var guests: [Entry] { processes.filter { $0.host != nil } }
 
     /// Kills one of them, and never a stranger that has taken its PID since.
-    func kill(_ entry: Entry) {
+    func kill(_ entry: Entry) { send(SIGKILL, to: entry) }
+
+    /// The same for any signal.
+    func send(_ signal: Int32, to entry: Entry) {
         guard isMarked(entry.pid) else { return }
-        _ = Foundation.kill(entry.pid, SIGKILL)
+        _ = Foundation.kill(entry.pid, signal)
     }
 
     private func isMarked(_ pid: Int32) -> Bool {

@@ -49,14 +49,26 @@ struct RunResults: Decodable {
         var attempts: Int
         var imageBytes: Int
         var reproduce: String
+        var confirmation: Confirmation?
+        var flaky: Bool?
 
         /// `restored`, `broke cpu.instruction-missing`, `miss harness.image`.
         var verdict: String {
             [outcome ?? health, finding?.reason].compactMap { $0 }.joined(separator: " ")
         }
     }
+    struct Control: Decodable {
+        var kind: String
+        var passed: Bool?
+    }
+    struct Confirmation: Decodable, Equatable {
+        var restored: Int
+        var refused: Int
+        var broke: Int
+    }
     var schema: String
     var run: Run
+    var controls: [Control]
     var hosts: [String: Host]
     var cells: [Entry]
 
@@ -129,7 +141,7 @@ struct RunFolder: Sendable {
             root = tree.parse(sys.argv[1]).getroot()
             print(root.tag, len(list(root.iter("testcase"))))
             """, [file("junit.xml")])
-        let cells = try results().cells.count
+        let cells = try results().cells.count + results().controls.count
         #expect(
             junit.output.split(separator: " ").last.flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
                 == cells, "\(junit)", sourceLocation: sourceLocation)

@@ -20,6 +20,26 @@ extension GuestTests {
             }
         }
 
+        @Test("a failure that nobody expected is repeated, and broken each time")
+        func confirmed() async throws {
+            try await Sandbox.with { sandbox in
+                let scenario = try sandbox.write(
+                    Scenarios.pair(["avx2-dispatch"]).replacing("outcome: broke", with: "outcome: refused"),
+                    to: "wrong.yaml")
+                let run = sandbox.run("run")
+                let cell = "native/avx2-dispatch/haswell/nehalem"
+                let answer = try await sandbox.crlab(
+                    sandbox.runWords(scenario, into: run, ["--confirm", "2", "--only", cell, "--allow-flaky"]))
+                #expect(answer.status == 1, "\(answer)")
+                let result = try #require(try run.results()[cell])
+                #expect(result.confirmation == .init(restored: 0, refused: 0, broke: 3) && result.flaky == false)
+                #expect(result.attempts == 3 && result.expected == false, "\(result)")
+                let attempts = try await run.rows("SELECT count(*) FROM attempt WHERE cell = '\(cell)'")
+                #expect(attempts == [["3"]])
+                try await run.expectWhole()
+            }
+        }
+
         struct WrongScenario: CustomTestStringConvertible, Sendable {
             let testDescription: String
             let text: String

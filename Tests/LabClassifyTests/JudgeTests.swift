@@ -49,6 +49,24 @@ struct JudgeTests {
         }
     }
 
+    @Test("what a workload does on the destination by itself decides whether a restore there says anything")
+    func workloadAlone() {
+        var evidence = Samples.evidence(
+            Samples.illegalInstruction("c5fd740f"), destination: Samples.host(features: Samples.old))
+        let before = judge(evidence, control: .restored)
+        evidence.workloadAlone = StageEvidence(stage: .verify, ending: .done)
+        let works = judge(evidence, control: .restored)
+        #expect(works.finding?.reason == before.finding?.reason && works.finding?.category == .cpu)
+        #expect(works.finding?.evidence.contains { $0.kind == "control" && $0.text.contains("neither dumped") } == true)
+        evidence.workloadAlone = StageEvidence(
+            stage: .verify, ending: .workloadDied, workload: WorkloadEvidence(signal: 4))
+        let dies = judge(evidence, control: .restored)
+        #expect(dies.outcome == before.outcome && dies.finding?.reason == .workloadUnsupported)
+        #expect(dies.finding?.summary.contains("even without dump and restore") == true)
+        // A workload that already fails on its own host is that control's business.
+        #expect(judge(evidence, control: before).finding?.evidence.first?.text.contains("the control cell") == true)
+    }
+
     @Test("a restored attempt has no finding")
     func restored() {
         #expect(judge(Samples.evidence(StageEvidence(stage: .verify, ending: .done))) == .restored)

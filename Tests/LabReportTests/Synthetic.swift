@@ -220,7 +220,23 @@ enum Synthetic {
             reason: .harnessUnavailable, confidence: .proven, summary: "the mirror no longer holds suite buster",
             evidence: [])
         results.cells.append(cell("bash", "haswell", "gone", nil, finding: gone))
-        return self.results("Made-up numbers: one of each", hosts, results.cells)
+        results.cells[1].confirmation = Confirmation(restored: 1, broke: 2)
+        var made = self.results("Made-up numbers: one of each", hosts, results.cells)
+        made.controls = [
+            ControlResult(
+                kind: .knownFault, runtime: .native, host: "haswell", passed: true,
+                summary: "an image that is cut in half was refused"),
+            ControlResult(
+                kind: .knownFault, runtime: .native, host: "nehalem", passed: false,
+                summary: "an image that is cut in half was taken for whole"),
+            ControlResult(
+                kind: .workloadAlone, workload: "bash", host: "nehalem", passed: false,
+                summary: "it does not work there even with neither dump nor restore"),
+            ControlResult(
+                kind: .workloadAlone, workload: "redis", host: "nehalem", passed: nil,
+                summary: "the lab could not find out whether it works there"),
+        ]
+        return made
     }
 
     /// What a workload or a guest could write to break a report.
@@ -241,6 +257,10 @@ enum Synthetic {
             results.cells[index].finding?.remedy = hostile
             results.cells[index].finding?.evidence = [EvidenceItem(kind: hostile, text: hostile)]
             results.cells[index].expectation?.because = hostile
+        }
+        for index in results.controls.indices {
+            results.controls[index].host = HostName(hostile)
+            results.controls[index].summary = hostile
         }
         for name in results.hosts.keys {
             results.hosts[name]?.cpuModel = hostile

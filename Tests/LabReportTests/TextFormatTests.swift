@@ -32,7 +32,19 @@ struct TextFormatTests {
     @Test("junit.xml counts an unexpected cell as failure, a lab failure as error, a missing host as skipped")
     func junitCounts() throws {
         let text = try ReportFormat.junit.render(Synthetic.rich())
-        #expect(text.contains(#"tests="65" failures="1" errors="1" skipped="1""#), "\(text.prefix(300))")
+        #expect(text.contains(#"tests="69" failures="2" errors="2" skipped="2""#), "\(text.prefix(300))")
+    }
+
+    @Test("controls that failed and what is flaky stand before the outcomes", arguments: ReportFormat.allCases)
+    func doubts(_ format: ReportFormat) throws {
+        guard ![.json, .kernels].contains(format) else { return }
+        let text = try format.render(Synthetic.rich())
+        let control = try #require(text.firstRange(of: "cut in half was taken for whole"), "\(format)")
+        let outcome = try #require(text.firstRange(of: format == .junit ? ".native.bash" : "sandybridge"), "\(format)")
+        #expect(control.lowerBound < outcome.lowerBound, "\(format)")
+        #expect(text.contains("restored 1, broke 2") || format == .junit, "\(format)")
+        // One that passed is no news.
+        #expect(!text.contains("was refused.") || format == .html)
     }
 
     @Test("junit.xml stays XML whatever a workload writes")

@@ -122,6 +122,7 @@ struct ScenarioErrorTests {
         Case("timeout of zero", after: "timeouts: { boot: 0 }\n"),
         Case("timeout as a fraction", after: "timeouts: { boot: 1.5 }\n"),
         Case("unknown timeout", after: "timeouts: { restor: 5 }\n"),
+        Case("repeated too often", after: "confirm: 101\n"),
         Case("negative seed", after: "seed: -1\n"),
         Case("line break in a title", "title: \"a\\nb\"\n" + threeHosts),
     ]

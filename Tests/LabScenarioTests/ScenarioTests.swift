@@ -27,6 +27,7 @@ struct ScenarioTests {
                 because: not installed
                 expires: 2027-06-30
             timeouts: { boot: 5, restore: 7, run: 600 }
+            confirm: 3
             seed: 18446744073709551615
             """)
         #expect(read.name == "s")
@@ -54,6 +55,7 @@ struct ScenarioTests {
                 == Expectation(
                     outcome: .refused, reason: .runtimeDependency, because: "not installed", expires: "2027-06-30"))
         #expect(rule.place == Place(file: "s.yaml", line: 15, column: 5))
+        #expect(read.confirm == 3)
         #expect(read.timeouts.boot == .seconds(5))
         #expect(read.timeouts.restore == .seconds(7))
         #expect(read.timeouts.dump == Timeouts().dump)

@@ -35,6 +35,11 @@ struct RunStoreTests {
         try await store.recordCell(sampleResult(cells[0]))
         try await store.recordCell(sampleResult(cells[1], outcome: nil))
         try await store.recordEvent(kind: "tainted", text: "s0: oops")
+        var control = ControlResult(kind: .knownFault, runtime: .native, host: "s0", passed: nil, summary: "no")
+        try await store.recordControl(control)
+        control.passed = true
+        try await store.recordControl(control)
+        #expect(try await store.controls() == [control])
 
         let reader = try RunReader.open(at: path)
         #expect(reader.run == sampleRun())
@@ -51,6 +56,7 @@ struct RunStoreTests {
         #expect(try reader.results().cells == results.cells)
         #expect(results.cells.map(\.cell) == Array(cells[..<2]))
         #expect(results.hosts["s0"] == host)
+        #expect(results.controls == [control])
         #expect(results.hosts["s1"] == HostResult(spec: samplePlan().hosts[1], fingerprint: nil))
         #expect(results.run.boots == 2)
         #expect(results.run.counts.restored == 1)

@@ -34,13 +34,13 @@ struct StoreDamageTests {
     @Test("a newer format is refused and stays as it is")
     func newer() async throws {
         try await make()
-        try await change("PRAGMA user_version = 3")
+        try await change("PRAGMA user_version = 4")
         let before = try Data(contentsOf: URL(filePath: file))
-        expectRefusal(.newerSchema(path: file, found: 3, readable: 2))
+        expectRefusal(.newerSchema(path: file, found: 4, readable: 3))
         #expect(try Data(contentsOf: URL(filePath: file)) == before)
         #expect(
-            StoreError.newerSchema(path: "r", found: 3, readable: 2).description
-                == "cannot open the run (r): its format is version 3, and this build reads up to 2; use the crlab that made it"
+            StoreError.newerSchema(path: "r", found: 4, readable: 3).description
+                == "cannot open the run (r): its format is version 4, and this build reads up to 3; use the crlab that made it"
         )
     }
 

@@ -35,20 +35,58 @@ enum JUnitReport {
         let overview = RunOverview(results)
         let byWorkload = Dictionary(grouping: results.cells) { "\($0.cell.runtime).\($0.cell.workload)" }
         var total = Tally()
-        let suites = byWorkload.sorted { $0.key < $1.key }.map { key, cells in
-            let name = "\(results.run.scenario).\(key)"
-            var tally = Tally()
-            let cases = cells.map { testCase($0, classname: name, overview, &tally) }
-            total.add(tally)
-            return tally.attributes.merging(
-                [
-                    "name": name, "cases": cases, "timestamp": timestamp(results.run.startedAt),
-                ], uniquingKeysWith: { $1 })
-        }
+        let controls = controlSuite(results, &total)
+        let suites =
+            controls
+            + byWorkload.sorted { $0.key < $1.key }.map { key, cells in
+                let name = "\(results.run.scenario).\(key)"
+                var tally = Tally()
+                let cases = cells.map { testCase($0, classname: name, overview, &tally) }
+                total.add(tally)
+                return tally.attributes.merging(
+                    [
+                        "name": name, "cases": cases, "timestamp": timestamp(results.run.startedAt),
+                    ], uniquingKeysWith: { $1 })
+            }
         var values: [String: Any] = total.attributes
         values["scenario"] = results.run.scenario
         values["suites"] = suites
         return try Templates.render("junit", values)
+    }
+
+    /// The controls that are no cells, before all others; empty when there are none.
+    private static func controlSuite(_ results: Results, _ total: inout Tally) -> [[String: Any]] {
+        guard !results.controls.isEmpty else { return [] }
+        let name = "\(results.run.scenario).controls"
+        var tally = Tally()
+        let cases = results.controls.map { control -> [String: Any] in
+            var values: [String: Any] = ["classname": name, "name": control.id, "time": seconds(0)]
+            tally.tests += 1
+            switch (control.kind, control.passed) {
+            case (_, true?): break
+            case (.knownFault, false?):
+                tally.failures += 1
+                values["failure"] = [
+                    ["type": control.kind.rawValue, "message": control.summary, "text": control.summary]
+                ]
+            // What it stands for is a statement about the workload; its cells say so.
+            case (.workloadAlone, false?):
+                tally.skipped += 1
+                values["skip"] = [["message": control.summary]]
+            case (_, nil):
+                tally.errors += 1
+                values["error"] = [
+                    ["type": control.kind.rawValue, "message": control.summary, "text": control.summary]
+                ]
+            }
+            return values
+        }
+        total.add(tally)
+        return [
+            tally.attributes.merging(
+                ["name": name, "cases": cases, "timestamp": timestamp(results.run.startedAt)],
+                uniquingKeysWith: { $1 })
+        ]
     }
 
     private struct Tally {
@@ -111,7 +149,7 @@ enum JUnitReport {
     }
 
     private static func message(_ result: CellResult) -> String {
-        let word = Verdict(result).word
+        let word = (result.isFlaky ? "flaky, " : "") + Verdict(result).word
         guard let finding = result.finding else {
             return word + (result.expectation.map { ", expected \($0.outcome.rawValue)" } ?? "")
         }
@@ -123,6 +161,9 @@ enum JUnitReport {
         if let expectation = result.expectation {
             let reason = expectation.reason.map { " (\($0.rawValue))" } ?? ""
             lines.append("expected: \(expectation.outcome.rawValue)\(reason): \(expectation.because)")
+        }
+        if let repeated = result.confirmation {
+            lines.append((repeated.isFlaky ? "flaky: " : "repeated: ") + repeated.text)
         }
         if let stage = result.stage { lines.append("stage: \(stage.rawValue)") }
         if let finding = result.finding {

@@ -16,6 +16,26 @@ enum SummaryReport {
         | ---: | ---: | ---: | ---: | ---: | ---: |
         | {{cells}} | {{restored}} | {{refused}} | {{broke}} | {{missCount}} | {{unexpectedCount}} |
 
+        {{#hasControls}}
+        ### Controls that failed
+
+        {{#controls}}
+        - {{.}}
+        {{/controls}}
+
+        {{controlsRest}}
+        {{/hasControls}}
+        {{#hasFlaky}}
+        ### Flaky
+
+        They did not end alike when they were repeated.
+
+        {{#flaky}}
+        - {{{id}}}: {{text}}
+        {{/flaky}}
+
+        {{flakyRest}}
+        {{/hasFlaky}}
         {{#hasUnexpected}}
         ### Not as expected
 
@@ -136,6 +156,14 @@ enum SummaryReport {
             "hasUnexpected": !overview.unexpected.isEmpty,
             "unexpected": overview.unexpected.prefix(listLimit).map { unexpected(cells[$0]) },
             "unexpectedRest": rest(overview.unexpected.count),
+            "hasControls": !overview.failedControls.isEmpty,
+            "controls": Array(overview.failedControls.prefix(listLimit)),
+            "controlsRest": rest(overview.failedControls.count),
+            "hasFlaky": !overview.flaky.isEmpty,
+            "flaky": overview.flaky.prefix(listLimit).map {
+                ["id": Escape.markdownCode(cells[$0].cell.id), "text": cells[$0].confirmation?.text ?? ""]
+            },
+            "flakyRest": rest(overview.flaky.count),
             "hasUnavailable": !overview.unavailable.isEmpty,
             "unavailable": overview.unavailable.map {
                 [

@@ -60,8 +60,8 @@ struct PageData {
         }
 
         /// `[runtime, workload, spec, source, destination, outcome, stage, health, expected, finding, expectation,
-        /// attempts, dump, carry, restore, verify, imageBytes, console, reproduce, label]`; the last three only where
-        /// one of them is there.
+        /// attempts, dump, carry, restore, verify, imageBytes, console, reproduce, label, repeated]`; the last four only
+        /// where one of them is there.
         private mutating func row(_ result: CellResult) -> String {
             let cell = result.cell
             let stage = result.stage.flatMap { Stage.allCases.firstIndex(of: $0) } ?? -1
@@ -78,7 +78,10 @@ struct PageData {
             let reproduce = result.reproduce == usual ? -1 : table.number(of: result.reproduce)
             let console = consoleNumber(result.consoleTail)
             let label = result.label.map { table.number(of: "\($0.category.rawValue), \($0.reason.rawValue)") } ?? -1
-            if reproduce >= 0 || console != -1 || label >= 0 { row += ",\(console),\(reproduce),\(label)" }
+            let repeated = result.confirmation.map { table.number(of: ($0.isFlaky ? "flaky, " : "") + $0.text) } ?? -1
+            if reproduce >= 0 || console != -1 || label >= 0 || repeated >= 0 {
+                row += ",\(console),\(reproduce),\(label),\(repeated)"
+            }
             return row + "]"
         }
 

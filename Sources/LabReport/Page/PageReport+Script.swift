@@ -8,7 +8,7 @@ extension PageReport {
         var S = data.strings, cells = data.cells, panel = document.getElementById("panel");
         var form = document.getElementById("filter"), matches = document.getElementById("matches");
         var RUNTIME = 0, WORKLOAD = 1, SPEC = 2, SOURCE = 3, DESTINATION = 4, OUTCOME = 5, STAGE = 6, HEALTH = 7, EXPECTED = 8,
-            FINDING = 9, EXPECTATION = 10, ATTEMPTS = 11, TIMES = 12, BYTES = 16, CONSOLE = 17, REPRODUCE = 18, LABEL = 19;
+            FINDING = 9, EXPECTATION = 10, ATTEMPTS = 11, TIMES = 12, BYTES = 16, CONSOLE = 17, REPRODUCE = 18, LABEL = 19, REPEATED = 20;
         var outcomes = [["r", "✓", "restored", "The workload was restored and verified itself."],
             ["f", "⊘", "refused", "The runtime said no."],
             ["b", "✗", "broke", "The runtime said yes, then the workload died, hung or was wrong."],
@@ -235,7 +235,8 @@ extension PageReport {
                     make("p", {}, make("strong", {}, S[f[4]])), make("p", {}, [make("b", {}, "Remedy. "), S[f[5]]])]);
             }
             section("Stages", [timeline(c), make("p", { class: "sum" }, (c[BYTES] ? "Image " + size(c[BYTES]) + ". " : "")
-                + c[ATTEMPTS] + (c[ATTEMPTS] === 1 ? " attempt." : " attempts; the last one is believed."))]);
+                + c[ATTEMPTS] + (c[ATTEMPTS] === 1 ? " attempt." : " attempts.")
+                + (c[REPEATED] >= 0 ? " Repeated: " + S[c[REPEATED]] + "." : ""))]);
             if (f) {
                 section("Evidence", [f[6] === null ? make("p", {}, "Left out to keep this page small; crlab show "
                     + data.run + " " + id(c) + " prints it.")

@@ -31,6 +31,20 @@ extension PageReport {
         <a href="#hosts">Hosts</a><a href="#method">How to read this</a></nav>
         </header>
         <main>
+        {{#hasControls}}
+        <section class="warn"><h2>Controls that failed</h2><ul>
+        {{#controls}}
+        <li>{{.}}</li>
+        {{/controls}}
+        </ul></section>
+        {{/hasControls}}
+        {{#hasFlaky}}
+        <section class="warn"><h2>Flaky</h2><p>They did not end alike when they were repeated.</p><ul>
+        {{#flaky}}
+        <li><code>{{id}}</code>: {{text}}</li>
+        {{/flaky}}
+        </ul></section>
+        {{/hasFlaky}}
         {{#hasUnavailable}}
         <section class="warn"><h2>Hosts that could not be had</h2><ul>
         {{#unavailable}}
@@ -71,7 +85,9 @@ extension PageReport {
         <section id="method"><h2>How to read this</h2>
         <p>Each cell of the map is one experiment: a workload was started and dumped on the source host (row), its image \
         was carried to the destination host (column) and restored there, and the workload then verified itself. The \
-        diagonal holds the controls: a workload that does not survive its own host says nothing about another one.</p>
+        diagonal holds the controls: a workload that does not survive its own host says nothing about another one. Two more \
+        controls stand beside the cells: every runtime has to refuse an image that is cut in half on every destination \
+        host, and where a restore failed the workload has to work there with neither dump nor restore.</p>
         <p>A finding is <em>proven</em> when an experiment with only that factor put back works, <em>supported</em> when \
         several independent pieces of evidence agree, <em>suspected</em> when one does. A lab failure is never an \
         incompatibility.</p>

@@ -61,6 +61,13 @@ enum PageReport {
                 ["name": $0.name.rawValue, "why": $0.failure.summary, "reason": $0.failure.reason.rawValue]
             },
             "hasUnavailable": !overview.unavailable.isEmpty,
+            "hasControls": !overview.failedControls.isEmpty,
+            "controls": Array(overview.failedControls.prefix(100)),
+            "hasFlaky": !overview.flaky.isEmpty,
+            "flaky": overview.flaky.prefix(100).map { index in
+                let result = overview.results.cells[index]
+                return ["id": result.cell.id, "text": result.confirmation?.text ?? ""]
+            },
             "hasGroups": !overview.groups.isEmpty,
         ]
     }

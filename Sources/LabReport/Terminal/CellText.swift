@@ -42,6 +42,10 @@ public enum CellText {
             let wanted = "expected: \(expectation.outcome.rawValue)\(reason)\(until), because: \(expectation.because)"
             lines.append(Layout.wrap(wanted, columns: columns, indent: "  "))
         }
+        if let repeated = result.confirmation {
+            let text = (repeated.isFlaky ? "flaky: " : "repeated: ") + repeated.text
+            lines.append(repeated.isFlaky ? style.alarm(text) : text)
+        }
         if result.health == .error { lines.append("A runtime or a workload's own tool crashed.") }
         if let label = result.label {
             lines.append("Planted fault: \(label.category.rawValue), \(label.reason.rawValue)")

@@ -82,7 +82,7 @@ public struct ProgressRenderer: Sendable {
         let cell = result.cell
         let runtime = cell.runtime == .native ? "" : " (\(cell.runtime))"
         let why = result.finding.map { ": \($0.reason.rawValue)" } ?? ""
-        let mark = result.expected == false ? "  ! not as expected" : ""
+        let mark = (result.expected == false ? "  ! not as expected" : "") + (result.isFlaky ? ", flaky" : "")
         let width = String(total).count
         let number = String(repeating: " ", count: max(0, width - String(finished).count)) + "\(finished)/\(total)"
         return Escape.terminal(

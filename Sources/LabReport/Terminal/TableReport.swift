@@ -18,11 +18,27 @@ public enum TableReport {
                         + "\(Words.count(run.boots, "boot")), \(Words.decimal(overview.cellsPerMinute)) cells/min, "
                         + "\(run.accelerator), QEMU \(run.qemuVersion).", columns: columns)
         ]
+        blocks += doubts(overview, columns: columns, style)
         blocks += matrices(overview, columns: columns, style)
         blocks.append(legend(style))
         blocks += causes(overview, columns: columns, style)
         blocks += failures(overview, columns: columns, style)
         return blocks.joined(separator: "\n\n") + "\n"
+    }
+
+    /// What makes outcomes doubtful comes before them.
+    private static func doubts(_ overview: RunOverview, columns: Int, _ style: Style) -> [String] {
+        let flaky = overview.flaky.map { index in
+            let result = overview.results.cells[index]
+            return "\(result.cell.id): \(result.confirmation?.text ?? "")"
+        }
+        let all = [("Controls that failed", overview.failedControls), ("Flaky: they did not end alike", flaky)]
+        return all.filter { !$0.1.isEmpty }.map { title, texts in
+            let lines = texts.prefix(listLimit).map {
+                Layout.wrap($0, columns: columns, indent: "      ", first: "  ! ")
+            }
+            return ([style.alarm(title)] + lines + more(texts.count)).joined(separator: "\n")
+        }
     }
 
     /// Workloads with the same picture share one matrix: twelve equal ones teach no more than one.

@@ -12,8 +12,7 @@ enum ScenarioKeys {
         title: "a scenario", definition: "",
         keys: [
             "title", "defaults", "hosts", "grid", "kernels", "userlands", "runtimes", "workloads", "spec", "matrix",
-            "exclude",
-            "include", "expect", "timeouts", "seed",
+            "exclude", "include", "expect", "confirm", "timeouts", "seed",
         ])
     static let defaults = Section(
         title: "'defaults'", definition: "defaults",

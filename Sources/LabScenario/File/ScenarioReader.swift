@@ -49,6 +49,7 @@ struct ScenarioReader {
             exclude: try patterns.patterns(fields["exclude"], "exclude"),
             include: try patterns.patterns(fields["include"], "include"),
             expect: try patterns.expectations(fields["expect"]), timeouts: try timeouts(),
+            confirm: Int(try fields["confirm"]?.integer("confirm", 0...100) ?? 0),
             seed: try fields["seed"]?.integer("seed", 0...UInt64.max) ?? 1, names: names, file: file)
     }
 
