@@ -74,7 +74,7 @@ extension DumpCollector {
         if record.kind == .inode, let inode = contents.inodes.last(where: { $0.number == record.inode }),
             !inode.kind.hasContent, !inode.isRemoved, inode.kind != .messageQueue
         {
-            record.mountNamespace = try nestedMounts(holding: info.mountID, process)
+            record.mountNamespace = nestedMounts(holding: info.mountID, process)
         }
         try owner(&record, process: process, pidfd: pidfd, fd: fd, object: object, info: info)
         box.files.insert(KnownFile(process: process, fd: fd, number: record.number, inode: status.inode), at: low)

@@ -34,6 +34,7 @@ extension DumpCollector {
 
     func collectMounts(_ record: inout NamespaceRecord, _ pid: Int32) throws(EngineError) {
         let entries = try mountTable(pid)
+        mountIDs[record.number] = Set(entries.map(\.id))
         // The root's own namespace is put together from the engine's, all others from the root's.
         let provider: [MountEntry]
         let rootPid = tree.processes.first?.subject ?? pid

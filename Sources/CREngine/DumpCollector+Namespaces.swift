@@ -244,14 +244,11 @@ extension DumpCollector {
 
     /// The mount namespace that a mount is in: mostly that of the process, else the one from which it got the open file;
     /// 0 for the root process's.
-    func nestedMounts(holding mount: Int, _ process: Int32) throws(EngineError) -> UInt32 {
+    func nestedMounts(holding mount: Int, _ process: Int32) -> UInt32 {
         guard let root = tree.processes.first?.pid else { return 0 }
         let own = nestedMounts(process)
         let others = contents.namespaces.filter { $0.kind == .mount }.map(\.number)
         for number in [own] + others where number != 0 && number != mountNumber(root) {
-            if mountIDs[number] == nil, let member = namespaceBook.members[number] {
-                mountIDs[number] = Set(try mountTable(member).map(\.id))
-            }
             if mountIDs[number]?.contains(mount) == true { return number }
         }
         return 0

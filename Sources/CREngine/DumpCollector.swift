@@ -102,7 +102,7 @@ final class DumpCollector {
     private var owners: [Int32: Int32] = [:]
     /// The process of each task that is not its first one.
     private(set) var processes: [Int32: Int32] = [:]
-    /// Mounts of each nested mount namespace that somebody asked for.
+    /// IDs of the mounts of each mount namespace of the tree.
     var mountIDs: [UInt32: Set<Int>] = [:]
     /// Root directories of mount namespaces, for what a chroot hides; see ``visible(_:from:)``.
     var mountRoots: [UInt32: Int32] = [:]

@@ -343,11 +343,10 @@ final class RestoreMounts {
                     $0.0.group == group && DumpCollector.below(mount.root, $0.0.root) != nil
                 })
             else { throw .image("mount \(mount.mountPoint)", why: "its peers show another folder") }
+            // Not by its path, which may lead to another one that hides it.
+            guard let target = mounted[mount.id] else { continue }
             try EngineError.wrap("let \(mount.mountPoint) share its mount events", task: stub.tid) {
                 () throws(LinuxError) in
-                // What the stub has opened is not the engine's.
-                let target = try Files.openMount(mount.mountPoint, of: stub.outer)
-                defer { Files.close(target) }
                 try Files.shareMount(from: source.1, to: target)
                 let visit = try Namespaces.Visit(stub.outer, Namespaces.Flag.mount)
                 defer { visit.end() }

@@ -270,13 +270,6 @@ extension Files {
         "".withCString { body(Kernel.number(UnsafeRawPointer($0))) }
     }
 
-    /// O_PATH of a mount point as a task sees it, whatever its namespace.
-    public static func openMount(_ path: String, of task: Int32) throws(LinuxError) -> Int32 {
-        let visit = try Namespaces.Visit(task, Namespaces.Flag.mount)
-        defer { visit.end() }
-        return try open(path, [.pathOnly, .noFollow])
-    }
-
     /// Attaches a mount that is attached nowhere: move_mount(2).
     public static func moveMount(_ fd: Int32, to path: String) throws(LinuxError) {
         // MOVE_MOUNT_F_EMPTY_PATH

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -81,6 +82,12 @@ int main(void) {
     WORKLOAD_CALL(mkdir(folder, 0755) < 0 && errno != EEXIST ? -1 : 0);
     pid_t parent = getpid(), child = WORKLOAD_CALL(fork());
     if (child == 0) run(folder, parent);
+    // A tree of more than three processes is dumped by several threads, which mount namespaces must not hinder.
+    for (int index = 0; index < 2; index++)
+        if (WORKLOAD_CALL(fork()) == 0) {
+            WORKLOAD_CALL(prctl(PR_SET_PDEATHSIG, SIGKILL));
+            for (;;) pause();
+        }
     bool isReady = false;
     while (!workload_verify_requested()) {
         shared->asked++;
