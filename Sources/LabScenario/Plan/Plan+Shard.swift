@@ -48,12 +48,14 @@ struct ShardCut {
             return steps
         }
         // The control first: it belongs to the part that has its dump's first cells.
-        let sorted = plan.cells.map(\.cell).sorted { left, right in
-            let (one, other) = (left.control, right.control)
-            guard one == other else { return (one.source, one) < (other.source, other) }
+        let sorted = plan.cells.map { (cell: $0.cell, control: $0.cell.control) }.sorted { one, other in
+            guard one.control == other.control else {
+                return (one.control.source, one.control) < (other.control.source, other.control)
+            }
+            let (left, right) = (one.cell, other.cell)
             return (left.isControl ? 0 : 1, left.via.count, left) < (right.isControl ? 0 : 1, right.via.count, right)
         }
-        row = sorted.map { cell in
+        row = sorted.map { cell, _ in
             let all = ([cell] + cell.needs).flatMap(steps)
             return Entry(
                 cell: cell,
