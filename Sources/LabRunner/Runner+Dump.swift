@@ -35,7 +35,7 @@ extension Runner {
                 },
                 retrying: { key, why in emit(.retrying("dump of \(key.workload) on \(key.host)", why: why)) }),
             itemsPerGuest: options.isolate ? 1 : .max,
-            cost: { _ in Costs.documented.ready + Costs.documented.dump })
+            cost: { memory.seconds(of: $0) })
     }
 
     /// A dump counts as stored when it ended and its archive, if any, is whole.
@@ -63,9 +63,11 @@ extension Runner {
         let archive = "\(folder)/tmp/\(UUID().uuidString).archive"
         let timeouts = plan.scenario.timeouts
         let use = plan.scenario.runtime(key.runtime).dump
+        let started = ContinuousClock.now
         let evidence = try await guest.dump(
             runtime: use.runtime, workload: key.workload, seed: plan.scenario.seed,
             deadline: guest.scaled(max(timeouts.ready, timeouts.dump)), options: use.options, to: archive)
+        memory.spent(started.duration(to: .now), on: key)
         emit(.dumped(key, evidence.ending, milliseconds: evidence.milliseconds))
         let dumped = Dumped(evidence: evidence, archive: evidence.ending == .done ? archive : nil, boot: boot)
         return Self.result(dumped, taints: evidence.taints + guest.taints)

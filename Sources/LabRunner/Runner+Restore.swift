@@ -25,8 +25,7 @@ extension Runner {
 
     /// The restores on one destination host.
     func restoreQueue(on host: HostName, judge: CellJudge) -> WorkQueue<Guest, Cell, Restored> {
-        let costs = Costs.documented
-        return WorkQueue(
+        WorkQueue(
             actions: WorkQueue.Actions(
                 withGuest: { body in try await withGuest(host, purpose: "restore", body: body) },
                 perform: { cell, guest, boot, alone in try await restore(cell, in: guest, boot: boot, alone: alone) },
@@ -35,9 +34,12 @@ extension Runner {
                 miss: { cell, failure in try await recordMiss(cell, failure, judge: judge) },
                 retrying: { cell, why in emit(.retrying(cell.id, why: why)) }),
             itemsPerGuest: options.isolate ? 1 : .max,
-            cost: { _ in costs.carry + costs.restore + costs.verify },
-            // Controls first: they decide what a failure on other hosts means.
-            precedes: { $0.isControl && !$1.isControl })
+            cost: { memory.seconds(of: $0) },
+            // Controls first: they decide what a failure on other hosts means. Then what takes longest, so that no guest
+            // is left with it at the end.
+            precedes: { one, other in
+                one.isControl == other.isControl ? memory.seconds(of: one) > memory.seconds(of: other) : one.isControl
+            })
     }
 
     struct Restored: Sendable {
@@ -79,6 +81,7 @@ extension Runner {
         var restore = restored
         restore.taints = Set(restore.taints + guest.taints).sorted()
         let whole = Int(started.duration(to: .now) / .milliseconds(1))
+        memory.spent(milliseconds: whole, on: cell)
         if Self.ranAhead(guest: restore.milliseconds + (verify?.milliseconds ?? 0), lab: whole) {
             restore.taints.append("clock")
         }

@@ -62,11 +62,7 @@ actor WorkQueue<Machine: Sendable, Item: Sendable, Value: Sendable> {
 
     /// Adds pieces of work.
     func add(_ items: [Item]) {
-        for item in items {
-            // Behind all that do not have to wait for it: what came first stays first among equals.
-            let place = waiting.firstIndex { precedes(item, $0) } ?? waiting.endIndex
-            waiting.insert(item, at: place)
-        }
+        waiting += items
     }
 
     /// Seconds of work that no guest has begun, or will begin as soon as it has started; 0 when there is none.
@@ -108,7 +104,14 @@ actor WorkQueue<Machine: Sendable, Item: Sendable, Value: Sendable> {
         starting.remove(number)
         failedStarts = 0
     }
-    private func next() -> Item? { waiting.isEmpty ? nil : waiting.removeFirst() }
+
+    /// What goes before all others now; what came first is first among equals.
+    private func next() -> Item? {
+        guard var best = waiting.indices.first else { return nil }
+        for index in waiting.indices.dropFirst() where precedes(waiting[index], waiting[best]) { best = index }
+        return waiting.remove(at: best)
+    }
+
     private func suspect(_ item: Item) { suspects.append(item) }
     private func takeAll() -> [Item] {
         defer {

@@ -1,5 +1,6 @@
 internal import CRModel
 internal import Glibc
+internal import Synchronization
 
 /// The images of runs, each under the name of its content: `images/sha256-…`.
 ///
@@ -10,6 +11,7 @@ public struct ImageStore: Sendable {
     /// What other runs may need is not this run's to remove.
     public let isShared: Bool
     private static let chunkBytes = 1 << 20
+    private let verified = VerifiedImages()
 
     /// - Parameter shared: The folder that runs share; `nil` for one of the run's own.
     init(runFolder: String, shared: String? = nil) {
@@ -43,7 +45,7 @@ public struct ImageStore: Sendable {
     /// Where an image lies, whether or not it is there.
     public func path(of image: StoredImage) -> String { folder + "/sha256-" + image.digest }
 
-    /// Reads the whole image and compares its content with its name.
+    /// Reads the whole image and compares its content with its name; once, as long as the file stays the same.
     ///
     /// - Returns: The image's path.
     /// - Throws: ``StoreError/imageMissing(digest:path:)``, ``StoreError/imageDamaged(digest:path:)``.
@@ -51,7 +53,10 @@ public struct ImageStore: Sendable {
     public func verify(_ image: StoredImage) throws(StoreError) -> String {
         let path = path(of: image)
         guard StoreFile.exists(path) else { throw .imageMissing(digest: image.digest, path: path) }
+        let identity = StoreFile.identity(path)
+        if let identity, verified.identity(of: image) == identity { return path }
         guard try Self.hash(path) == image else { throw .imageDamaged(digest: image.digest, path: path) }
+        verified.keep(image, identity)
         return path
     }
 
@@ -99,4 +104,14 @@ public struct ImageStore: Sendable {
         }
         return StoredImage(digest: hash.finish(), bytes: bytes)
     }
+}
+
+/// Which file each image was when its content was last read and found good.
+private final class VerifiedImages: Sendable {
+    private let files = Mutex<[StoredImage: [Int]]>([:])
+
+    func identity(of image: StoredImage) -> [Int]? { files.withLock { $0[image] } }
+
+    /// - Parameter identity: `nil` for a file that cannot be told from a later one yet.
+    func keep(_ image: StoredImage, _ identity: [Int]?) { files.withLock { $0[image] = identity } }
 }

@@ -95,6 +95,20 @@ struct StoreFile: ~Copyable {
         return UInt64(max(0, status.st_size))
     }
 
+    /// What changes when a file's content does; `nil` while it is so young that its times could be those of a later
+    /// change, too: the kernel's clock for files goes in steps of up to 10 ms.
+    static func identity(_ path: String) -> [Int]? {
+        var status = stat()
+        var now = timespec()
+        guard stat(path, &status) == 0, clock_gettime(CLOCK_REALTIME, &now) == 0 else { return nil }
+        let age = (now.tv_sec - status.st_ctim.tv_sec) * 1_000_000_000 + now.tv_nsec - status.st_ctim.tv_nsec
+        guard age > 50_000_000 else { return nil }
+        return [
+            Int(truncatingIfNeeded: status.st_dev), Int(truncatingIfNeeded: status.st_ino), Int(status.st_size),
+            status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
+        ]
+    }
+
     static func isCrossDevice(_ from: String, _ folder: String) throws(StoreError) -> Bool {
         var (left, right) = (stat(), stat())
         guard stat(from, &left) == 0 else { throw error("stat", from) }

@@ -29,7 +29,10 @@ private final class FakeLab: Sendable {
         self.script = script
     }
 
-    func run(_ items: [String], itemsPerGuest: Int = .max) async throws -> Log {
+    func run(
+        _ items: [String], itemsPerGuest: Int = .max,
+        precedes: @escaping @Sendable (String, String) -> Bool = { _, _ in false }
+    ) async throws -> Log {
         let actions = WorkQueue<Int, String, String>.Actions(
             withGuest: { body in
                 let boot = self.log.withLock { log in
@@ -50,7 +53,7 @@ private final class FakeLab: Sendable {
             record: { item, value in self.log.withLock { $0.recorded.append("\(item)=\(value)") } },
             miss: { item, _ in self.log.withLock { $0.missed.append(item) } },
             retrying: { item, _ in self.log.withLock { $0.retried.append(item) } })
-        let queue = WorkQueue(actions: actions, itemsPerGuest: itemsPerGuest)
+        let queue = WorkQueue(actions: actions, itemsPerGuest: itemsPerGuest, precedes: precedes)
         await queue.add(items)
         while await queue.waitingSeconds > 0 { try await queue.serve() }
         return log.withLock { $0 }
@@ -98,6 +101,20 @@ struct WorkQueueTests {
         let log = try await FakeLab(bootFails: { _ in true }) { item, _ in .done(item) }.run(["a", "b"])
         #expect(log.boots == 2)
         #expect(log.missed == ["a", "b"])
+    }
+
+    @Test("what goes first is asked when work is taken, for what it has cost by then")
+    func order() async throws {
+        let costs = Mutex(["a1": 1, "b1": 1, "a2": 1, "b2": 1])
+        let lab = FakeLab { item, _ in
+            // The first one shows that its kind is the cheaper one.
+            costs.withLock { costs in for name in costs.keys where name.first == item.first { costs[name] = 0 } }
+            return .done(item)
+        }
+        let log = try await lab.run(["a1", "a2", "b1", "b2"]) { one, other in
+            costs.withLock { $0[one, default: 0] > $0[other, default: 0] }
+        }
+        #expect(log.done == ["a1@1", "b1@1", "a2@1", "b2@1"])
     }
 
     @Test("a guest does no more than its share")

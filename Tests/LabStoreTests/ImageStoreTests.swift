@@ -1,8 +1,8 @@
 import CRModel
 import Foundation
-import LabStore
 import Testing
 
+@testable import LabStore
 @testable import StoreVictim
 
 struct ImageStoreTests {
@@ -90,6 +90,20 @@ struct ImageStoreTests {
         let error = #expect(throws: StoreError.self) { try images.verify(image) }
         #expect(error == .imageMissing(digest: image.digest, path: path))
         #expect(throws: StoreError.notThere(path: "/nowhere")) { try images.add(file: "/nowhere") }
+    }
+
+    @Test("an image that was found good once is looked at again when its file changes")
+    func damageLater() async throws {
+        let images = store.images
+        let image = try images.add(file: write("abcdef", "image"))
+        let path = images.path(of: image)
+        // Until the file is old enough for its times to say that it is the same one.
+        let deadline = ContinuousClock.now + .seconds(10)
+        while StoreFile.identity(path) == nil, ContinuousClock.now < deadline { await Task.yield() }
+        #expect(StoreFile.identity(path) != nil)
+        for _ in 0..<2 { try images.verify(image) }
+        try "abcdeF".write(toFile: path, atomically: false, encoding: .utf8)
+        #expect(throws: StoreError.imageDamaged(digest: image.digest, path: path)) { try images.verify(image) }
     }
 
     @Test("what a killed process left half-written is removed by the next")
