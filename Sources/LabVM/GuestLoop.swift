@@ -19,10 +19,10 @@ final class GuestLoop {
         /// Settings that the guest must have before it counts as ready.
         var sysctl: [String: String]?
 
-        /// Whether a start has come to nothing: its time is over, and QEMU was given enough of it (a boot takes 4 to 7 s
-        /// of processor time). On a lab machine that does much else it was not; then it gets up to four times as long.
-        func isOver(waited: Double, given: Double?) -> Bool {
-            waited > bootSeconds && ((given ?? .infinity) > bootSeconds / 6 || waited > 4 * bootSeconds)
+        /// Whether a wait has come to nothing: its time is over, and QEMU was given enough of it (a boot takes 4 to 7 s of
+        /// processor time). On a lab machine that does much else it was not; then it gets up to four times as long.
+        static func isOver(_ limit: Double, waited: Double, given: Double?) -> Bool {
+            waited > limit && ((given ?? .infinity) > limit / 6 || waited > 4 * limit)
         }
     }
 
@@ -48,6 +48,8 @@ final class GuestLoop {
     private var errorText: [UInt8] = []
     private var startedAt = 0.0
     private var lastHeard = 0.0
+    /// Processor time that QEMU had been given when the guest fell silent.
+    private var givenBefore: Double?
     private var panicSeenAt: Double?
     private var ended: String?
 
@@ -379,12 +381,19 @@ final class GuestLoop {
         }
         if !isReady {
             let waited = now - startedAt
-            guard settings.isOver(waited: waited, given: child?.processorSeconds()) else { return }
+            guard Settings.isOver(settings.bootSeconds, waited: waited, given: child?.processorSeconds()) else {
+                return
+            }
             if total == 0 { throw .silent(host: host, seconds: waited) }
             throw .bootTimedOut(host: host, seconds: waited, console: tail)
         }
-        if now - lastHeard > settings.silenceSeconds {
-            throw .hung(host: host, seconds: settings.silenceSeconds, console: tail)
+        let silent = now - lastHeard
+        if silent < 1 { givenBefore = nil } else if givenBefore == nil { givenBefore = child?.processorSeconds() }
+        if silent > settings.silenceSeconds {
+            let given = child?.processorSeconds().map { $0 - (givenBefore ?? 0) }
+            if Settings.isOver(settings.silenceSeconds, waited: silent, given: given) {
+                throw .hung(host: host, seconds: silent, console: tail)
+            }
         }
         let late = connection.state.withLock { state in
             state.pending.values.first { ($0.deadline ?? .infinity) < now }.map { ($0.name, $0.seconds) }

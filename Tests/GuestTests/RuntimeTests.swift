@@ -42,5 +42,33 @@ extension GuestTests {
                 try await sandbox.expectNothingLeft()
             }
         }
+
+        @Test(
+            "go there and back, dumped again on the way", .timeLimit(.minutes(4)),
+            .enabled(if: missing == nil, "the runtime \(missing ?? "") is not prepared: run 'make images'"))
+        func chains() async throws {
+            try await Sandbox.with { sandbox in
+                let scenario = try sandbox.write(
+                    """
+                    title: There and back
+                    defaults: { cpu: Haswell, kernel: \(GuestLab.kernel), userland: \(GuestLab.userland) }
+                    hosts:
+                      a: {}
+                      b: { kernel: debian-6.12 }
+                    runtimes: [\(Self.runtimes.joined(separator: ", "))]
+                    workloads: [counter]
+                    matrix: { pairs: [[a, b]], chains: [[a, b, a]] }
+                    expect:
+                      - outcome: restored
+                        because: the workload uses nothing that differs
+                    """, to: "chains.yaml")
+                let folder = sandbox.run("run")
+                let answer = try await sandbox.crlab(sandbox.runWords(scenario, into: folder), seconds: 200)
+                #expect(answer.status == 0, "\(answer)")
+                let cells = try folder.results().cells
+                #expect(cells.count == 6)
+                #expect(cells.allSatisfy { $0.verdict == "restored" })
+            }
+        }
     }
 }
