@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -295,3 +296,7 @@ int crl_start_thread(size_t stack_bytes, void (*body)(void *_Nullable), void *co
 }
 
 int crl_join_thread(unsigned long handle) { return -pthread_join((pthread_t)handle, 0); }
+
+const void *crl_find(const void *bytes, size_t count, const void *wanted, size_t wanted_count) {
+    return memmem(bytes, count, wanted, wanted_count);
+}

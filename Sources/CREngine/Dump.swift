@@ -121,6 +121,7 @@ public enum Dump {
                 tree.release()
             } else {
                 try collector.network.hold()
+                tree.bind()
                 collector.disownChildren()
                 try tree.kill()
             }

@@ -7,6 +7,8 @@ extension DumpCollector {
     /// only the system's first process could reap, and a restore right after the dump finds them all free.
     ///
     /// Errors do not matter: the tree ends anyway, and then somebody else reaps.
+    ///
+    /// - Precondition: The tree ends with the engine.
     func disownChildren() {
         let parents = Set(tree.processes.map(\.parent))
         for process in tree.processes where !process.isZombie && parents.contains(process.pid) {
@@ -22,8 +24,7 @@ extension DumpCollector {
             .sorted { a, b in a.name == "[vdso]" && b.name != "[vdso]" }
             .map { RemoteMemory.Range(start: $0.start, count: Int($0.sizeBytes)) }
         guard let instruction = try RemoteInstruction.findSystemCall(pid, in: code) else { return }
-        let remote = try RemoteTask(task: pid, systemCallAddress: instruction)
-        remote.wakeups = 0
+        let remote = try RemoteTask(resting: pid, nil, systemCallAddress: instruction)
         let scratch = try remote.scratch()
         try remote.write(words: [1, 0, 0, 0], at: scratch)  // SIG_IGN
         try remote.call(.rt_sigaction, UInt64(Signals.child), scratch, 0, 8, doing: "ignore SIGCHLD")

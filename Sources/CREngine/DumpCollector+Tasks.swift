@@ -17,16 +17,13 @@ extension DumpCollector {
             throw refuse(process.pid, "process \(process.pid)", "no executable memory holds a system call instruction")
         }
         let rings = try aioRings(process, mappings)
-        let leader = try RemoteTask(task: process.subject, systemCallAddress: instruction)
+        let leader = try RemoteTask(
+            resting: process.subject, tree.registers[process.subject], systemCallAddress: instruction)
         leader.wakeups = wakeups
         var failure: EngineError?
         do throws(EngineError) {
             try sleepProbe.ask(leader, process.subject)
-            let trap = Signals.mask([Signals.trap])
-            let status = process.status
-            if (status.ignoredSignals | status.pendingSignals | status.sharedPendingSignals) & trap == 0 {
-                try leader.openBench(lanes: lanes(for: process))
-            }
+            try prepare(leader, process, mappings, lanes: lanes(for: process))
             space.futureLock = try futureLock(process, scratch: try leader.scratch())
             try collectProcess(leader, process, &record, &space, signalTable: signalTable)
             record.state.aioRings = rings
@@ -41,6 +38,24 @@ extension DumpCollector {
         do throws(EngineError) { try leader.park() } catch { failure = failure ?? error }
         tree.send(leader.deferredSignals, to: process.pid)
         if let failure { throw failure }
+    }
+
+    /// Gives a task a way home and memory for many calls at once; `park()` takes both away.
+    func prepare(
+        _ remote: RemoteTask, _ process: FrozenTree.Process, _ mappings: [Mapping], lanes: Int
+    ) throws(EngineError) {
+        remote.home = homeSearch.home(process.subject, remote.original, mappings)
+        remote.isAlone = process.tasks.count == 1
+        let status = try status(of: remote.task)
+        // What seccomp lets pass without the engine, other than rt_sigreturn(2), is not known.
+        if status.seccomp != 0 { remote.home?.exit = nil }
+        if let signal = RemoteCrowd.quietSignal(status), let tid = status.namespaceTids.last,
+            let pid = status.namespaceProcesses.last
+        {
+            try remote.openCrowd(
+                at: RemoteHomeSearch.gap(RemoteCrowd.bytes(lanes: lanes), mappings), lanes: lanes, process: pid,
+                tid: tid, signal: signal)
+        }
     }
 
     /// Asks a process for what belongs to all of it, and to the task that is asked.
@@ -242,7 +257,7 @@ extension DumpCollector {
             ?? InterruptedCall.settle(
                 remote.original, isSignalDue: isSignalDue, codeBefore: codeBefore, memory: memory)).words
         record.innerTids = try levels(status.namespaceTids, tid).inner
-        (record.xstateKind, record.xstate) = try extendedState(tid)
+        (record.xstateKind, record.xstate) = try remote.extendedState()
         record.state = try outerState(of: tid, status, stat, process.pid)
         let robust = try EngineError.wrap("read the robust futex list", task: tid) { () throws(LinuxError) in
             try Limits.robustList(of: tid)
@@ -269,23 +284,6 @@ extension DumpCollector {
         leader.innerTids = try levels(status.namespaceTids, process.pid).inner
         leader.credentials = credentials(status, of: process.subject)
         contents.tasks.append(leader)
-    }
-
-    private func extendedState(_ tid: Int32) throws(EngineError) -> (XstateKind, [UInt8]) {
-        do {
-            return (.extended, try Ptrace.registerSet(tid, .extendedState))
-        } catch {
-            // A CPU without XSAVE.
-            guard error.errno == .noDevice || error.errno == .invalid else {
-                throw .system(error, task: tid, doing: "read the extended state")
-            }
-        }
-        return (
-            .floatingPoint,
-            try EngineError.wrap("read the floating-point state", task: tid) { () throws(LinuxError) in
-                try Ptrace.registerSet(tid, .floatingPoint)
-            }
-        )
     }
 
     private func credentials(_ status: TaskStatus, of process: Int32) -> CredentialsValue {

@@ -8,16 +8,13 @@ extension DumpCollector {
     /// For how many threads at once to have memory.
     func lanes(for process: FrozenTree.Process) -> Int {
         // Stopped by job control, they must come to stand as they stood.
-        guard process.groupStopSignal == 0 else { return 0 }
-        return min(process.tasks.count - 1, Self.mostLanes)
+        guard process.groupStopSignal == 0 else { return 1 }
+        return max(1, min(process.tasks.count - 1, Self.mostLanes))
     }
 
     /// - Parameter leader: Rests.
     func collectThreads(_ process: FrozenTree.Process, _ leader: RemoteTask) throws(EngineError) {
-        let lanes = lanes(for: process)
-        let crowd = RemoteCrowd.quietSignal(process.status).flatMap {
-            lanes > 0 ? leader.crowd(lanes, signal: $0) : nil
-        }
+        let crowd = process.groupStopSignal == 0 ? leader.crowd?.place : nil
         var rest = process.tasks.dropFirst()
         while !rest.isEmpty {
             try checkInterruption()
@@ -32,7 +29,6 @@ extension DumpCollector {
                 }
                 var record = try outside(member.remote, process)
                 record.rseq = try tree.settling.rseq(of: task).map { RseqValue($0) } ?? RseqValue()
-                (member.kind, member.xstate) = (record.xstateKind, record.xstate)
                 let questions = TaskQuestions(record.state, at: crowd.results(members.count), &member.batch)
                 members.append(member)
                 records.append((record, questions))
@@ -68,12 +64,15 @@ extension DumpCollector {
     private func collectThread(
         _ task: Int32, _ process: FrozenTree.Process, _ leader: RemoteTask
     ) throws(EngineError) {
-        let remote = try RemoteTask(task: task, systemCallAddress: leader.systemCallAddress)
+        let remote = try RemoteTask(
+            resting: task, tree.registers[task], systemCallAddress: leader.systemCallAddress)
         remote.wakeups = wakeups
-        remote.borrowScratch(of: leader)
+        let status = try status(of: task)
         var failure: EngineError?
         do throws(EngineError) {
             try sleepProbe.ask(remote, process.subject)
+            remote.borrow(from: leader, tid: status.namespaceTids.last ?? task, pending: status.pendingSignals)
+            if status.seccomp != 0 { remote.home?.exit = nil }
             try collectTask(remote, process)
         } catch {
             failure = error

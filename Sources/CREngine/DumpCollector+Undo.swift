@@ -67,23 +67,20 @@ extension DumpCollector {
     private func promises(
         of task: Int32, _ process: FrozenTree.Process, _ sets: [(id: Int32, values: [UInt16])]
     ) throws(EngineError) -> [(set: Int32, index: Int, adjustment: Int32)] {
-        let code = try EngineError.wrap("read the mappings", task: process.pid) { () throws(LinuxError) in
+        let mappings = try EngineError.wrap("read the mappings", task: process.pid) { () throws(LinuxError) in
             try Procfs.mappingsWithoutFlags(process.subject)
-                .filter { $0.protection.contains(.execute) && $0.name != "[vsyscall]" }
-                .sorted { a, b in a.name == "[vdso]" && b.name != "[vdso]" }
-                .map { RemoteMemory.Range(start: $0.start, count: Int($0.sizeBytes)) }
         }
+        let code =
+            mappings.filter { $0.protection.contains(.execute) && $0.name != "[vsyscall]" }
+            .sorted { a, b in a.name == "[vdso]" && b.name != "[vdso]" }
+            .map { RemoteMemory.Range(start: $0.start, count: Int($0.sizeBytes)) }
         guard let instruction = try RemoteInstruction.findSystemCall(process.subject, in: code) else { return [] }
-        let remote = try RemoteTask(task: task, systemCallAddress: instruction)
+        let remote = try RemoteTask(resting: task, nil, systemCallAddress: instruction)
         var found: [(set: Int32, index: Int, adjustment: Int32)] = []
         var failure: EngineError?
         do throws(EngineError) {
             remote.wakeups = wakeups
-            let status = process.status
-            let trap = Signals.mask([Signals.trap])
-            if (status.ignoredSignals | status.pendingSignals | status.sharedPendingSignals) & trap == 0 {
-                try remote.openBench()
-            }
+            try prepare(remote, process, mappings, lanes: 1)
             let undo = try SemaphoreUndo(remote)
             for set in sets {
                 guard let promises = try undo.promises(set.id, set.values) else {

@@ -74,8 +74,10 @@ extension DumpCollector {
         }
         try remote.call(.munmap, pages, size, doing: "unmap memory")
         let usual = remote.systemCallAddress
+        let home = remote.home
         remote.systemCallAddress = code
-        defer { remote.systemCallAddress = usual }
+        remote.home = nil
+        defer { (remote.systemCallAddress, remote.home) = (usual, home) }
         _ = try remote.attempt(.getpid, [])
         let mappings = try EngineError.wrap("read which pages were used", task: process) { () throws(LinuxError) in
             try Procfs.mappings(process)

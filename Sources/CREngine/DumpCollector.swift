@@ -43,6 +43,7 @@ final class DumpCollector {
     var fileSystems = SharedObjects(resource: .filesystem)
     var signalTables = SharedObjects(resource: .signalHandlers)
 
+    var homeSearch = RemoteHomeSearch()
     lazy var sleepProbe = SleepProbe(tasks: tree.tasks.count)
 
     /// Open files met so far, by what `/proc` calls them: only those can be the same.

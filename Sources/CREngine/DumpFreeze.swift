@@ -42,6 +42,7 @@ final class FrozenTree {
     /// The cgroup freezer that its runtime has stopped the tree with; `nil` for a tree that runs.
     private var freezer: Freezer?
     private var isThawed = false
+    private var keeper: FreezerKeeper?
 
     /// - Parameters:
     ///   - wakeups: Blocked signals that end any wait.
@@ -129,6 +130,7 @@ final class FrozenTree {
         }
         isThawed = true
         try EngineError.wrap("take the tasks over from the freezer", task: root) { () throws(LinuxError) in
+            keeper = try FreezerKeeper(freezer)
             try freezer.thaw()
         }
         var failure: EngineError?
@@ -151,6 +153,8 @@ final class FrozenTree {
     private func giveToFreezer() {
         guard let freezer, isThawed else { return }
         try? freezer.freeze()
+        keeper?.dismiss()
+        keeper = nil
     }
 
     /// Waits until all stand again.
@@ -387,6 +391,13 @@ final class FrozenTree {
         seizedSet = []
     }
 
+    /// All or none: what the engine does not come to kill any more ends with it.
+    func bind() {
+        // One task ends its whole process.
+        let options: Ptrace.Options = [.markSystemCallStops, .killOnExit]
+        for process in processes where !process.isZombie { try? Ptrace.setOptions(process.subject, options) }
+    }
+
     /// Kills every process of the tree and waits until all are gone.
     ///
     /// Children go before their parents. Where a parent was told to ignore SIGCHLD its children vanish at once, so that
@@ -400,9 +411,6 @@ final class FrozenTree {
             while levels.count <= level { levels.append([]) }
             levels[level].append(process)
         }
-        // All or none: what the engine does not come to any more ends with it.
-        // One task ends its whole process.
-        for process in processes where !process.isZombie { try? Ptrace.setOptions(process.subject, .killOnExit) }
         let deadline = Deadline(seconds: 30)
         for level in levels.reversed() {
             for process in level where !process.isZombie { try? Signals.send(Signals.kill, to: process.pid) }

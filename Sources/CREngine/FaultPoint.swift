@@ -7,6 +7,7 @@ internal import LinuxKit
 enum FaultPoint: String, CaseIterable {
     case dumpFrozen = "dump-frozen"
     case dumpAsking = "dump-asking"
+    case dumpAskingThreads = "dump-asking-threads"
     case dumpCollected = "dump-collected"
     case dumpMetadata = "dump-metadata"
     case dumpWritten = "dump-written"

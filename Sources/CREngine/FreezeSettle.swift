@@ -52,11 +52,11 @@ struct FreezeSettle {
             settled.origRax = .max
         }
         // Whoever is in a system call is in no sequence.
-        if Int64(bitPattern: registers.origRax) < 0, let abort = try abortAddress(task, of: process, registers.rip) {
-            settled.rip = abort.address
-            try? RemoteMemory.write(task, at: abort.place, [UInt8](repeating: 0, count: 8))
-        }
+        let isOutside = Int64(bitPattern: registers.origRax) >= 0
+        let abort = isOutside ? nil : try abortAddress(task, of: process, registers.rip)
+        if let abort { settled.rip = abort.address }
         if settled != registers { try Ptrace.setRegisters(task, settled) }
+        if let abort { try? RemoteMemory.write(task, at: abort.place, [UInt8](repeating: 0, count: 8)) }
         return settled
     }
 

@@ -13,6 +13,8 @@ struct RemoteBatch {
     private(set) var entries: [Entry] = []
     var count: Int { entries.count }
 
+    init(_ entries: ArraySlice<Entry> = []) { self.entries = Array(entries) }
+
     /// Adds a call that must succeed.
     mutating func add(_ call: SystemCall, _ arguments: UInt64..., doing: @autoclosure @escaping () -> String) {
         entries.append(Entry(call: call, arguments: arguments, doing: doing))
@@ -36,28 +38,34 @@ struct RemoteBatch {
         entries.append(Entry(call: call, arguments: arguments, doing: nil))
         return entries.count - 1
     }
+
+    /// Throws for the first call that failed and must not.
+    ///
+    /// - Returns: The failures of calls that might fail, in words.
+    @discardableResult
+    func check(_ answers: [Int64], task: Int32) throws(EngineError) -> [String] {
+        var failures: [String] = []
+        for (entry, answer) in zip(entries, answers) {
+            guard let errno = Kernel.errno(of: answer) else { continue }
+            guard let doing = entry.doing else {
+                failures.append("\(entry.call.name): \(errno)")
+                continue
+            }
+            throw .remote(call: entry.call.name, task: task, errno, doing: doing())
+        }
+        return failures
+    }
 }
 
-/// Memory of a task in which it makes many calls in one stop: a loop over a table of calls, with a trap at its end.
-///
-/// The trap is a forced SIGTRAP, which leaves the signal's action alone only while SIGTRAP is neither blocked nor ignored:
-/// whoever gives a task a bench has made sure that it does not ignore it and that none is pending.
-struct RemoteBench: Hashable {
-    /// Address of ``program``, in executable memory.
-    var code: UInt64
-    /// Address of the table, in writable memory.
-    var table: UInt64
-    /// Calls that the table holds.
-    var capacity: Int
-
+/// Code that makes the calls of a table one after the other, and the table.
+enum RemoteProgram {
     /// Number, six arguments, answer.
     static let entryBytes = 64
+    /// What no call answers, in the place of an answer that has not come.
+    static let unanswered: UInt64 = 1 << 63 | 0x5eed
 
-    /// Behind the trap.
-    var end: UInt64 { code + UInt64(Self.program.count) }
-
-    /// rbx: table, r12: calls left. Both survive a system call; the engine restores them with the other registers.
-    static let program: [UInt8] = [
+    /// rbx: table, r12: calls left; both survive a system call.
+    private static let loop: [UInt8] = [
         0x48, 0x8b, 0x03,  // again: mov rax, [rbx]
         0x48, 0x8b, 0x7b, 0x08,  // mov rdi, [rbx + 8]
         0x48, 0x8b, 0x73, 0x10,  // mov rsi, [rbx + 16]
@@ -70,10 +78,20 @@ struct RemoteBench: Hashable {
         0x48, 0x83, 0xc3, 0x40,  // add rbx, 64
         0x49, 0xff, 0xcc,  // dec r12
         0x75, 0xd6,  // jnz again
-        0xcc,  // int3
     ]
 
-    static func table(_ entries: ArraySlice<RemoteBatch.Entry>, unanswered: UInt64 = 0) -> [UInt64] {
+    /// The loop with a trap at its end: for stubs, which end with the engine.
+    static let trapping = loop + [0xcc]  // int3
+
+    /// The loop, and behind it the way home for a task without its tracer: rt_sigreturn(2) with the frame in rbp.
+    static let homeward =
+        loop + [
+            0x48, 0x89, 0xec,  // mov rsp, rbp
+            0xb8, 0x0f, 0x00, 0x00, 0x00,  // mov eax, 15
+            0x0f, 0x05,  // syscall
+        ]
+
+    static func table(_ entries: [RemoteBatch.Entry]) -> [UInt64] {
         var words: [UInt64] = []
         words.reserveCapacity(entries.count * 8)
         for entry in entries {

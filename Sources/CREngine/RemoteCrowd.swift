@@ -1,42 +1,42 @@
 internal import CRImage
 internal import LinuxKit
 
-/// Memory in which many tasks of one address space make calls at the same time, each in a lane of its own.
+/// Memory in a process in which its tasks make series of calls, many at the same time, each in a lane of its own.
 ///
-/// The last call of a lane is a signal to the task itself that means nothing to it, which its tracer sees nevertheless: so
-/// a series costs one stop, and the stops of all tasks overlap. It is a stop in which the kernel still treats
+/// The last call of a series is a signal to the task itself that means nothing to it, which its tracer sees nevertheless:
+/// so a series costs one stop, and the stops of all tasks overlap. It is a stop in which the kernel still treats
 /// the original registers as if nothing had happened, restarting an interrupted call included. If there is no tracer
-/// any more, the code goes on to rt_sigreturn(2), which gives the task back what it had.
+/// any more, the code goes on home: to rt_sigreturn(2), which gives the task back what it had.
 struct RemoteCrowd {
-    /// Address of ``program``, in executable memory.
-    var code: UInt64
-    /// Address of the first lane, a multiple of 64, in writable memory.
-    var lanes: UInt64
-    var capacity: Int
-    /// Neither caught nor pending, and without effect when it is not.
-    var signal: Int32
+    /// One page for what calls write, one of code, and the lanes.
+    let memory: RemoteMemory.Range
+    let capacity: Int
+    /// Without effect when nobody sees it, and not pending.
+    let signal: Int32
 
     /// Calls that a lane holds, the last one included.
-    static let calls = 16
+    static let calls = 64
     /// Room for what calls write.
     static let resultBytes = 64
-    private static let resultOffset = UInt64(calls * RemoteBench.entryBytes)
-    private static let frameOffset = resultOffset + UInt64(resultBytes)
-    private static let stateOffset = (frameOffset + UInt64(SignalFrame.bytes) + 63) / 64 * 64
-    private static let unanswered = Int64.min
-
+    private static let stateBytes = (UInt64(max(CPUID.xstateBytes, 512)) + 4 + 63) / 64 * 64
+    private static let frameOffset = stateBytes
+    private static let resultOffset = (frameOffset + UInt64(SignalFrame.bytes) + 63) / 64 * 64
+    private static let tableOffset = resultOffset + UInt64(resultBytes)
     /// Bytes of a lane on this host.
-    static let laneBytes: UInt64 = {
-        let state = max(CPUID.xstateBytes, 512) + 4
-        return (stateOffset + UInt64(state) + 63) / 64 * 64
-    }()
+    private static let laneBytes = tableOffset + UInt64(calls * RemoteProgram.entryBytes)
 
-    private static let componentEnds: [(number: Int, end: Int)] = RestorePreflight.destinationLayout().map {
-        (Int($0.key), $0.value.offset + $0.value.sizeBytes)
+    /// What to map for so many lanes.
+    static func bytes(lanes: Int) -> Int { (8192 + lanes * Int(laneBytes) + 4095) / 4096 * 4096 }
+
+    var code: UInt64 { memory.start + 4096 }
+
+    /// A way home for tasks that have none of their own, as long as the memory is there.
+    var home: RemoteHome? {
+        guard RemoteHome.bytes <= 4096 - 256 else { return nil }
+        return RemoteHome(
+            signalReturn: code + UInt64(RemoteProgram.homeward.count - 7), signalReturnBytes: 7, exit: nil,
+            place: code + 256, content: [UInt8](repeating: 0, count: RemoteHome.bytes))
     }
-
-    /// The loop of ``RemoteBench/program``, and behind it: mov rsp, rbp; mov eax, 15; syscall.
-    static let program = RemoteBench.program.dropLast() + [0x48, 0x89, 0xec, 0xb8, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05]
 
     /// One task's part.
     final class Member {
@@ -44,50 +44,32 @@ struct RemoteCrowd {
         /// Its numbers in its own PID namespace.
         let process: Int32
         let tid: Int32
-        var batch = RemoteBatch()
-        /// Extended state, which the calls do not touch, for the frame.
-        var kind = XstateKind.extended
-        var xstate: [UInt8] = []
+        var batch: RemoteBatch
         fileprivate(set) var answers: [Int64] = []
         fileprivate(set) var results: [UInt64] = []
         fileprivate var isStarted = false
         fileprivate var isRunning = false
+        fileprivate var isDone = false
 
-        init(_ remote: RemoteTask, process: Int32, tid: Int32) {
+        init(_ remote: RemoteTask, process: Int32, tid: Int32, _ batch: RemoteBatch = RemoteBatch()) {
             self.remote = remote
             self.process = process
             self.tid = tid
+            self.batch = batch
         }
     }
 
     /// Where member `index` of a series finds room for what its calls write.
     func results(_ index: Int) -> UInt64 { lane(index) + Self.resultOffset }
 
-    private func lane(_ index: Int) -> UInt64 { lanes + UInt64(index) * Self.laneBytes }
+    private func lane(_ index: Int) -> UInt64 { memory.start + 8192 + UInt64(index) * Self.laneBytes }
 
     /// Makes the calls of all members, and gives them back registers and mask, whatever happens.
     ///
     /// - Precondition: They rest in a stop; none has more than ``calls`` - 1 calls.
     func run(_ members: [Member]) throws(EngineError) {
         var failure: EngineError?
-        do throws(EngineError) {
-            try prepare(members)
-            for (index, member) in members.enumerated() { try start(member, index) }
-            try FaultPoint.dumpAsking.reach()
-            var waiting = Array(members.indices)
-            for _ in 0..<16 where !waiting.isEmpty {
-                for index in waiting { try finish(members[index]) }
-                try collect(members)
-                waiting = waiting.filter { !members[$0].isDone }
-                // Somebody else's signal of that kind came first.
-                for index in waiting { try resume(members[index]) }
-            }
-            if let index = waiting.first {
-                throw .derailed(task: members[index].remote.task, "its calls are interrupted again and again")
-            }
-        } catch {
-            failure = error
-        }
+        do throws(EngineError) { try make(members, .dumpAskingThreads) } catch { failure = error }
         for member in members where member.isStarted {
             do throws(EngineError) {
                 if member.isRunning { try finish(member) }
@@ -97,7 +79,36 @@ struct RemoteCrowd {
             }
         }
         if let failure { throw failure }
-        for member in members { try settle(member) }
+        for member in members {
+            // Calls that a stop has interrupted are made again.
+            for (index, entry) in member.batch.entries.enumerated()
+            where RestartCode(rawValue: member.answers[index]) != nil {
+                member.answers[index] = try member.remote.attempt(entry.call, entry.arguments)
+                try member.remote.rest()
+            }
+            try member.batch.check(member.answers, task: member.remote.task)
+        }
+    }
+
+    /// Makes the calls of all members, who stay where they come to stand.
+    func make(_ members: [Member], _ point: FaultPoint = .dumpAsking) throws(EngineError) {
+        try prepare(members)
+        for (index, member) in members.enumerated() { try start(member, index) }
+        try point.reach()
+        var waiting = Array(members.indices)
+        for _ in 0..<16 where !waiting.isEmpty {
+            for index in waiting { try finish(members[index]) }
+            try collect(members)
+            waiting = waiting.filter { !members[$0].isDone }
+            for index in waiting {
+                // Somebody else's signal of that kind came first.
+                try members[index].remote.deferSignal(signal)
+                try resume(members[index])
+            }
+        }
+        if let index = waiting.first {
+            throw .derailed(task: members[index].remote.task, "its calls are interrupted again and again")
+        }
     }
 
     /// Writes tables and frames: all at once, as the tasks share their memory.
@@ -105,46 +116,43 @@ struct RemoteCrowd {
         guard let first = members.first?.remote.task else { return }
         var words: [UInt64] = []
         var ranges: [RemoteMemory.Range] = []
+        func put(_ some: [UInt64], at address: UInt64) {
+            words += some
+            ranges.append(RemoteMemory.Range(start: address, count: some.count * 8))
+        }
         for (index, member) in members.enumerated() {
-            let remote = member.remote
-            let lane = lane(index)
             precondition(member.batch.count < Self.calls, "a lane holds fewer calls")
             var batch = member.batch
             batch.ask(.tgkill, Kernel.number(member.process), Kernel.number(member.tid), Kernel.number(signal))
-            let table = RemoteBench.table(batch.entries[...], unanswered: UInt64(bitPattern: Self.unanswered))
-            // Without its tracer the task makes an interrupted call again.
-            let registers = InterruptedCall.settle(
-                remote.original, isSignalDue: false,
-                codeBefore: { address in try? RemoteMemory.read(remote.task, at: address &- 64, count: 64) },
-                memory: { address in try? RemoteMemory.read(remote.task, at: address, count: 16) })
-            words += table
-            words += SignalFrame.words(
-                registers, mask: remote.originalMask, extendedState: lane + Self.stateOffset)
-            ranges.append(RemoteMemory.Range(start: lane, count: table.count * 8))
-            ranges.append(RemoteMemory.Range(start: lane + Self.frameOffset, count: SignalFrame.bytes))
+            put(RemoteProgram.table(batch.entries), at: lane(index) + Self.tableOffset)
+            if member.remote.home != nil { continue }
+            let (kind, bytes) = try member.remote.extendedState()
+            let settled = member.remote.settled()
+            let state = lane(index)
+            put(
+                SignalFrame.words(settled, mask: member.remote.originalMask, extendedState: state),
+                at: state + Self.frameOffset)
+            try EngineError.wrap("prepare calls", task: first) { () throws(LinuxError) in
+                try RemoteMemory.write(
+                    member.remote.task, at: state,
+                    SignalFrame.extendedState(kind, bytes, ends: RemoteHome.componentEnds))
+            }
         }
         try EngineError.wrap("prepare calls", task: first) { () throws(LinuxError) in
             try RemoteMemory.write(first, ranges, words: words)
-            for (index, member) in members.enumerated() {
-                let state = SignalFrame.extendedState(member.kind, member.xstate, ends: Self.componentEnds)
-                try RemoteMemory.write(member.remote.task, at: lane(index) + Self.stateOffset, state)
-            }
         }
     }
 
     private func start(_ member: Member, _ index: Int) throws(EngineError) {
         let remote = member.remote
-        var registers = remote.original
+        var registers = try remote.homeward()
+        registers.rbp = remote.home?.entrance ?? lane(index) + Self.frameOffset
         registers.rip = code
         registers.origRax = UInt64.max
-        registers.rbx = lane(index)
+        registers.rbx = lane(index) + Self.tableOffset
         registers.r12 = UInt64(member.batch.count + 1)
-        registers.rbp = lane(index) + Self.frameOffset
         member.isStarted = true
-        try EngineError.wrap("start a series of calls", task: remote.task) { () throws(LinuxError) in
-            // The mask last: it comes back with the frame, the registers do not come with the mask.
-            try Ptrace.setRegisters(remote.task, registers)
-            try Ptrace.setSignalMask(remote.task, ~Signals.mask([signal]))
+        try remote.start(registers, mask: remote.quietMask & ~Signals.mask([signal])) { () throws(LinuxError) in
             try Ptrace.resume(remote.task)
         }
         member.isRunning = true
@@ -158,58 +166,41 @@ struct RemoteCrowd {
     }
 
     private func finish(_ member: Member) throws(EngineError) {
-        let remote = member.remote
-        let deadline = Deadline(seconds: remote.timeoutSeconds)
-        while true {
-            let status = try EngineError.wrap("run calls in task \(remote.task)", task: remote.task) {
-                () throws(LinuxError) in try Wait.wait(for: remote.task, deadline: deadline).status
-            }
-            member.isRunning = false
-            switch status {
-            case .stopped(signal, event: 0, systemCall: false): return
-            case .stopped(let other, event: 0, _): try remote.deferSignal(other)
-            case .stopped, .continued: break
-            case .exited, .killed: throw .derailed(task: remote.task, "it ended during the engine's calls")
-            }
-            try resume(member)
+        member.isRunning = false
+        try member.remote.wait("calls") { () throws(LinuxError) in
+            try Ptrace.resume(member.remote.task)
+        } until: { status in
+            if case .stopped(signal, event: 0, systemCall: false) = status { true } else { false }
         }
     }
 
     /// Reads all lanes at once: the tasks share their memory.
     private func collect(_ members: [Member]) throws(EngineError) {
         guard let first = members.first?.remote.task else { return }
-        let count = Int(Self.frameOffset)
+        let ranges = members.enumerated().map { index, member in
+            RemoteMemory.Range(
+                start: results(index), count: Self.resultBytes + member.batch.count * RemoteProgram.entryBytes)
+        }
         let words = try EngineError.wrap("read the answers", task: first) { () throws(LinuxError) in
-            try RemoteMemory.words(
-                first, members.indices.map { RemoteMemory.Range(start: lane($0), count: count) })
+            try RemoteMemory.words(first, ranges)
         }
-        for (index, member) in members.enumerated() {
-            let base = index * count / 8
-            member.answers = (0..<member.batch.count).map { Int64(bitPattern: words[base + $0 * 8 + 7]) }
-            let results = base + Int(Self.resultOffset) / 8
-            member.results = Array(words[results..<(results + Self.resultBytes / 8)])
-        }
-    }
-
-    /// Makes calls again that a stop has interrupted, and throws for those that failed and must not.
-    private func settle(_ member: Member) throws(EngineError) {
-        for (index, entry) in member.batch.entries.enumerated() {
-            if RestartCode(rawValue: member.answers[index]) != nil {
-                member.answers[index] = try member.remote.attempt(entry.call, entry.arguments)
-                try member.remote.rest()
-            }
-            guard let doing = entry.doing, let errno = Kernel.errno(of: member.answers[index]) else { continue }
-            throw .remote(call: entry.call.name, task: member.remote.task, errno, doing: doing())
+        var base = 0
+        for (member, range) in zip(members, ranges) {
+            let table = base + Self.resultBytes / 8
+            member.results = Array(words[base..<table])
+            let answers = (0..<member.batch.count).map { words[table + $0 * 8 + 7] }
+            // The signal comes before its call has an answer.
+            member.isDone = answers.last != RemoteProgram.unanswered
+            member.answers = answers.map { Int64(bitPattern: $0) }
+            base += range.count / 8
         }
     }
 
-    /// A signal that a process does not catch and that has no effect then; `nil` when there is none.
+    /// A signal that has no effect on a process: SIGURG, SIGWINCH or SIGCHLD, ignored by default.
+    ///
+    /// - Returns: `nil` when it catches each of them or has it pending.
     static func quietSignal(_ status: TaskStatus) -> Int32? {
-        // SIGURG, SIGWINCH, SIGCHLD: ignored by default.
-        [23, 28, 17].first { (status.caughtSignals | status.sharedPendingSignals) & Signals.mask([$0]) == 0 }
+        let taken = status.caughtSignals | status.sharedPendingSignals | status.pendingSignals
+        return [23, 28, 17].first { taken & Signals.mask([$0]) == 0 }
     }
-}
-
-extension RemoteCrowd.Member {
-    fileprivate var isDone: Bool { !answers.contains(Int64.min) }
 }

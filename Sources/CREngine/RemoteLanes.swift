@@ -8,10 +8,10 @@ final class RemoteLanes {
     static let heldBytes: UInt64 = 4 * 4096
     static let tableBytes: UInt64 = 3 * 4096
     static let laneBytes = heldBytes + tableBytes
-    static let capacity = Int(tableBytes) / RemoteBench.entryBytes
+    static let capacity = Int(tableBytes) / RemoteProgram.entryBytes
 
     let pages: SharedPages
-    /// Address of ``RemoteBench/program``.
+    /// Address of ``RemoteProgram/trapping``.
     let code: UInt64
     private let start: UInt64
     private var owners = [RemoteTask?](repeating: nil, count: RemoteLanes.count)

@@ -50,7 +50,7 @@ final class RestoreTree {
             try SharedPages.mapCode(
                 at: area.start,
                 [
-                    (0, RemoteInstruction.systemCall), (Int(area.benchCode - area.start), RemoteBench.program),
+                    (0, RemoteInstruction.systemCall), (Int(area.benchCode - area.start), RemoteProgram.trapping),
                 ])
             return pages
         }
@@ -213,7 +213,6 @@ final class RestoreTree {
         let action = try stub.put(words: [0, 0, 0, 0])
         try stub.call(.rt_sigaction, [UInt64(Signals.trap), action, 0, 8], doing: "let the engine's traps through")
         if trapsAreHarmless {
-            remote.bench = RemoteBench(code: area.benchCode, table: lanes.table(0), capacity: RemoteLanes.capacity)
             remote.lanes = lanes
             try EngineError.wrap("let the engine's traps through", task: tid) { () throws(LinuxError) in
                 try Ptrace.setSignalMask(outer, remote.quietMask)

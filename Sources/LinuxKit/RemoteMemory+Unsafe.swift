@@ -1,3 +1,5 @@
+internal import CLinux
+
 /// The memory of another process: process_vm_readv(2) and process_vm_writev(2).
 public enum RemoteMemory {
     /// One piece of the other address space.
@@ -55,6 +57,20 @@ public enum RemoteMemory {
             do throws(LinuxError) { try write(process, ranges, from: buffer) } catch { failure = error }
         }
         if let failure { throw failure }
+    }
+
+    /// Where a short series of bytes comes first at or behind `from`.
+    public static func find(_ wanted: [UInt8], in bytes: [UInt8], from: Int) -> Int? {
+        guard from <= bytes.count else { return nil }
+        // SAFETY: crl_find() only reads both arrays, which live and do not move in the closures, within the sizes given.
+        return bytes.withUnsafeBytes { buffer in
+            wanted.withUnsafeBytes { pattern in
+                guard let base = buffer.baseAddress, let words = pattern.baseAddress,
+                    let found = crl_find(base + from, buffer.count - from, words, pattern.count)
+                else { return nil }
+                return found - base
+            }
+        }
     }
 
     /// Reads pieces one after the other as words.

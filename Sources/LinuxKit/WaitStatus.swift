@@ -20,6 +20,11 @@ public enum WaitStatus: Sendable, Hashable {
         }
     }
 
+    /// Whether the task stands in PTRACE_EVENT_STOP: interrupted, or in a stop of job control.
+    public var isEventStop: Bool {
+        if case .stopped(_, event: 128, _) = self { true } else { false }
+    }
+
     /// Whether the task is gone.
     public var isEnd: Bool {
         switch self {

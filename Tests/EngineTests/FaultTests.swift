@@ -37,18 +37,55 @@ extension EngineTests {
             try running.verify()
         }
 
-        @Test("while threads make its calls")
-        func calls() throws {
+        @Test("while tasks make its calls", arguments: ["dump-asking", "dump-asking-threads"])
+        func calls(_ point: String) throws {
             let running = try RunningWorkload(Workload(folder: EngineLab.workloadFolder + "/threads"))
             defer { running.finish() }
             try running.advance()
             for _ in 0..<5 {
                 let answer = try Engine.run(
                     ["dump", "--pid", "\(running.pid)", "-o", running.image],
-                    environment: ["CRENGINE_FAULT=dump-asking"])
+                    environment: ["CRENGINE_FAULT=\(point)"])
                 #expect(answer.code == 137, "the engine lived on: \(Engine.words(answer))")
                 try running.advance(2)
             }
+            try running.verify()
+        }
+
+        static let tracer = "/usr/bin/strace"
+
+        /// Nothing differs afterwards, the list of mappings included.
+        @Test(
+            "at each request to the kernel about a task",
+            .enabled(if: FileManager.default.isExecutableFile(atPath: tracer)),
+            arguments: ["ptrace", "wait4", "process_vm_writev"])
+        func requests(_ call: String) throws {
+            let running = try RunningWorkload(Workload(folder: EngineLab.workloadFolder + "/counter"))
+            defer { running.finish() }
+            try running.advance()
+            func state() -> [String?] {
+                let folder = "/proc/\(running.pid)/"
+                let status = try? String(contentsOfFile: folder + "status", encoding: .utf8)
+                let lines = status?.split(separator: "\n").filter { $0.hasPrefix("Sig") || $0.hasPrefix("TracerPid") }
+                return [try? String(contentsOfFile: folder + "maps", encoding: .utf8), lines?.joined(separator: " ")]
+            }
+            let before = state()
+            var number = 1
+            while true {
+                let answer = try Command.run(
+                    [
+                        Self.tracer, "-o", "/dev/null", "-e", "inject=\(call):signal=KILL:when=\(number)",
+                        EngineLab.engine,
+                        "dump", "--leave-running", "--pid", "\(running.pid)", "-o", running.image,
+                    ],
+                    environment: ["PATH=/usr/bin:/bin"], directory: "/", seconds: 60)
+                try running.advance()
+                #expect(state() == before, "killed at \(call) number \(number)")
+                if answer.code == 0 { break }
+                number += 1
+                try #require(number < 500)
+            }
+            #expect(number > 4)
             try running.verify()
         }
 

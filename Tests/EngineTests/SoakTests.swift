@@ -7,13 +7,10 @@ extension EngineTests {
     struct SoakTests {
         @Test("a workload is untouched or restored, never half, and nothing is left behind", .timeLimit(.minutes(4)))
         func minute() throws {
-            // An engine that is killed in the middle of a remote call takes the workload with it (Sources/CREngine/README.md).
-            let never = "dump-killed"
             let answer = try Command.run(
                 [
                     EngineLab.repository + "Tests/Soak/soak", "--engine", EngineLab.engine,
                     "--workloads", EngineLab.workloadFolder, "--seed", "1", "--seconds", "45", "--slowness", "2",
-                    "--never", never,
                 ],
                 environment: ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"], directory: "/", seconds: 200)
             #expect(answer.code == 0, "\(answer.stdout.suffix(6000)) \(answer.stderr.suffix(1000))")

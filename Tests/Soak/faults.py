@@ -27,6 +27,7 @@ WEIGHTS = {
     "dump-memory-cgroup": 2,
     "dump-descriptors": 3,
     "dump-task-dies": 6,
+    "dump-in-freezer": 5,
     "restore-killed-at": 8,
     "restore-failed-at": 5,
     "restore-killed": 6,
@@ -48,20 +49,25 @@ class Fault:
         self.name = random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         self.part = random.random()  # of a duration or a size
         self.other = random.random()
+        self.is_restore = self.name.startswith("restore")
         points = DUMP_POINTS if self.name.startswith("dump") else RESTORE_POINTS
         if self.name.endswith("failed-at"):
             # Behind these there is no way back, so nothing can fail there.
             points = [point for point in points if point not in ("dump-ending", "restore-released")]
+        if self.name == "dump-in-freezer":
+            # What is done to the engine; the tree outlives all of it.
+            points = [f"{point}:{action}" for point in ["dump-asking", *DUMP_POINTS[:-1]] for action in ("kill", "fail")]
+            self.point = random.choice(["", "", "killed", *points])
+            return
         if self.name.endswith("task-dies"):
             points = [point for point in points if point not in ("restore-read", "restore-released")]
         self.point = random.choice(points)
-        self.is_restore = self.name.startswith("restore")
 
     def between(self, low, high):
         """A number from `low` to `high`, small ones as likely as large ones."""
         return int(math.exp(math.log(low) + self.part * (math.log(high) - math.log(low))))
 
     def __str__(self):
-        if self.name.endswith(("-at", "task-dies")):
+        if self.name.endswith(("-at", "task-dies", "freezer")):
             return f"{self.name} {self.point}"
         return f"{self.name} {self.part:.2f}"

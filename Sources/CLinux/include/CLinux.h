@@ -102,6 +102,10 @@ int crl_start_thread(
 /// Waits for the end of a thread. Returns 0 or -errno.
 int crl_join_thread(unsigned long handle);
 
+/// Where `wanted` first lies in `bytes`; NULL when it does not.
+/// memmem(3) is an extension of the GNU C library, which Swift does not import.
+const void *_Nullable crl_find(const void *bytes, size_t count, const void *wanted, size_t wanted_count);
+
 #pragma clang assume_nonnull end
 
 #endif
