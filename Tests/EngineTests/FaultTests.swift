@@ -66,7 +66,9 @@ extension EngineTests {
             func state() -> [String?] {
                 let folder = "/proc/\(running.pid)/"
                 let status = try? String(contentsOfFile: folder + "status", encoding: .utf8)
-                let lines = status?.split(separator: "\n").filter { $0.hasPrefix("Sig") || $0.hasPrefix("TracerPid") }
+                let lines = status?.split(separator: "\n").filter {
+                    $0.hasPrefix("SigPnd") || $0.hasPrefix("SigBlk") || $0.hasPrefix("TracerPid")
+                }
                 return [try? String(contentsOfFile: folder + "maps", encoding: .utf8), lines?.joined(separator: " ")]
             }
             let before = state()

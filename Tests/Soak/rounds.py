@@ -174,7 +174,8 @@ class Round:
         self.running.advance()
         self.before = self.running.processes()
         self.steady = [pid for pid in first if pid in self.before and self.is_steady(pid, facts)]
-        moving = () if self.running.workload.is_steady else ("maps", "descriptors", "tasks")
+        # Servers say in their command line what they do.
+        moving = () if self.running.workload.is_steady else ("maps", "descriptors", "tasks", "cmdline")
         facts = {key: value for key, value in facts.items() if key[0] in self.steady and key[1] not in moving}
         self.facts = census.stable(facts, census.facts(self.steady))
         if os.path.exists(self.image):
