@@ -195,6 +195,8 @@ extension DumpCollector {
         }
         if let listener = listeners[shown.inode] {
             guard sockets[UInt64(listener)] != nil else {
+                // Once it is accepted its peer can be named.
+                network.awaitReaders()
                 throw refuse(
                     socket.process, socket.object, "it waits for socket:[\(listener)] outside the tree to accept it")
             }

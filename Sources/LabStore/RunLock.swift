@@ -20,5 +20,12 @@ final class RunLock: Sendable {
         self.file = Mutex(file)
     }
 
-    func release() { file.withLock { $0 = nil } }
+    deinit { release() }
+
+    func release() {
+        file.withLock { file in
+            file?.unlock()
+            file = nil
+        }
+    }
 }

@@ -47,6 +47,9 @@ struct StoreFile: ~Copyable {
         return true
     }
 
+    /// Gives the lock back at once: a close alone would leave it to a child that is just being started and shares it.
+    func unlock() { _ = flock(descriptor, LOCK_UN) }
+
     func truncate() throws(StoreError) {
         guard ftruncate(descriptor, 0) == 0 else { throw Self.error("ftruncate", path) }
     }

@@ -7,7 +7,11 @@ final class CacheLock: Sendable {
 
     private init(_ descriptor: FileDescriptor) { self.descriptor = descriptor }
 
-    deinit { try? descriptor.close() }
+    deinit {
+        // A close alone would leave it to a child that is just being started and shares it.
+        _ = flock(descriptor.rawValue, LOCK_UN)
+        try? descriptor.close()
+    }
 
     /// Waits for a lock.
     ///
