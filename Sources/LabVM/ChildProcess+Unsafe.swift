@@ -84,6 +84,14 @@ struct ChildProcess: Sendable {
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
+    /// Whether someone has stopped it (SIGSTOP): then no time will be enough.
+    var isStopped: Bool {
+        guard let fd = try? Descriptor.open("/proc/\(pid)/stat", O_RDONLY) else { return false }
+        defer { Descriptor.close(fd) }
+        let text = String(decoding: Descriptor.read(fd, limit: 512) ?? [], as: UTF8.self)
+        return text.split(separator: ")").last?.hasPrefix(" T") ?? false
+    }
+
     /// Waits for its end.
     func wait() {
         var status: Int32 = 0

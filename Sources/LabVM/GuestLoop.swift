@@ -390,7 +390,8 @@ final class GuestLoop {
         let silent = now - lastHeard
         if silent < 1 { givenBefore = nil } else if givenBefore == nil { givenBefore = child?.processorSeconds() }
         if silent > settings.silenceSeconds {
-            let given = child?.processorSeconds().map { $0 - (givenBefore ?? 0) }
+            let given =
+                child?.isStopped == true ? nil : child?.processorSeconds().map { $0 - (givenBefore ?? 0) }
             if Settings.isOver(settings.silenceSeconds, waited: silent, given: given) {
                 throw .hung(host: host, seconds: silent, console: tail)
             }

@@ -65,5 +65,8 @@ struct ChildProcessTests {
             child.wait()
         }
         while try #require(child.processorSeconds()) < 0.05 { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(!child.isStopped)
+        _ = kill(child.pid, SIGSTOP)
+        while !child.isStopped { try await Task.sleep(for: .milliseconds(5)) }
     }
 }
