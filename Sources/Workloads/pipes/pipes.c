@@ -213,8 +213,9 @@ int main(void) {
             close(to_relay.read), close(to_grandchild.write);
             pass_on(to_grandchild.read, back.write, 1, 0);
         }
-        write_all(acknowledged, &(uint64_t){(uint64_t)grandchild}, sizeof(uint64_t));  // tells the root its number
-        close(to_grandchild.read), close(back.write), close(acknowledged);
+        close(to_grandchild.read), close(back.write);
+        // Tells the root its number, and that nothing changes any more: who reads /proc would take a late close for a loss.
+        write_all(acknowledged, &(uint64_t){(uint64_t)grandchild}, sizeof(uint64_t));
         pass_on(to_relay.read, to_grandchild.write, 0, grandchild);
     }
     uint64_t number;
