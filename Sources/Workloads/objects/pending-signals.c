@@ -9,8 +9,9 @@
 enum { threads = 3, signals = 4 };
 
 static volatile pid_t tids[threads];
-static volatile bool check_now;
-static volatile int checked;
+/// How many rounds may be checked, and how many checks there have been. Neither ever goes back: a thread that gets no time
+/// for a while, as in a dump, must not miss anything.
+static volatile int rounds, checked;
 
 static void send(int index, int round) {
     // SI_TKILL, and one of each kind for a real-time signal with a value.
@@ -45,12 +46,11 @@ static void *work(void *argument) {
     sigaddset(&set, SIGUSR1);
     sigaddset(&set, SIGRTMIN + 1);
     for (int round = 0;; round++) {
-        while (!check_now || checked % threads != index) workload_pause(1);
+        while (rounds <= round || checked != threads * round + index) workload_pause(1);
         take(index, &set, SIGUSR1, SI_TKILL, 0);
         for (int number = 0; number < signals; number++)
             take(index, &set, SIGRTMIN + 1, SI_QUEUE, round * 100 + index * 10 + number);
         checked++;
-        while (checked % threads != 0 || check_now) workload_pause(1);
     }
     return NULL;
 }
@@ -72,9 +72,8 @@ int main(void) {
         bool last = workload_verify_requested();
         workload_pause(60);
         if (workload_break_now()) send(1, round + 7);
-        check_now = true;
+        rounds = round + 1;
         while (checked < threads * (round + 1)) workload_pause(1);
-        check_now = false;
         sigset_t mine;
         sigemptyset(&mine);
         sigaddset(&mine, SIGUSR2);
