@@ -82,10 +82,14 @@ final class DumpSink: ImageSink {
         if let failure = lanes[current].failure { throw failure.error }
     }
 
-    /// Waits until everything is written.
+    /// Waits until everything is written and all lanes are free.
     func drain() throws(ImageError) {
-        // Having come back to where it was, this thread has waited for every lane.
-        for _ in lanes { try submit() }
+        try submit()
+        for (index, lane) in lanes.enumerated() where index != current {
+            lane.free.wait()
+            lane.free.signal()
+        }
+        for lane in lanes { if let failure = lane.failure { throw failure.error } }
     }
 
     /// What a lane could not read; for an error that names it.
