@@ -21,13 +21,12 @@ struct Workload: Sendable, CustomTestStringConvertible {
     /// applications start processes and allocate as they go.
     var isSteady: Bool { !Self.changing.contains(name) && !name.hasPrefix("app-") }
 
-    /// Beside scripts: who changes its umask, its stack or its mappings at every step, whose namespaces or sockets are new ones after a
+    /// Beside scripts: who changes its umask, its stack, its mappings or its children at every step, whose namespaces or sockets are new ones after a
     /// restore, and private /dev/zero, which comes back as anonymous memory.
     private static let changing: Set<String> = [
         "bash", "python", "redis", "tcp-stream", "object-network-namespace", "object-mount-namespace",
-        "object-pid-namespace", "object-uts-namespace", "object-memory-marks", "object-odd-mappings",
-        "object-packet-rings",
-        "object-shared-tables", "object-stack-growth", "object-sysv-memory",
+        "object-pid-namespace", "object-uts-namespace", "object-memfd", "object-memory-marks", "object-odd-mappings",
+        "object-packet-rings", "object-shared-tables", "object-stack-growth", "object-sysv-memory",
     ]
 
     /// All that can run here, by name.
