@@ -19,9 +19,7 @@ extension DumpCollector {
         let rings = try aioRings(process, mappings)
         let leader = try RemoteTask(
             resting: process.subject, tree.registers[process.subject], systemCallAddress: instruction)
-        leader.wakeups = wakeups
-        var failure: EngineError?
-        do throws(EngineError) {
+        try asking(leader, of: process) { () throws(EngineError) in
             try sleepProbe.ask(leader, process.subject)
             try prepare(leader, process, mappings, lanes: lanes(for: process))
             space.futureLock = try futureLock(process, scratch: try leader.scratch())
@@ -31,12 +29,20 @@ extension DumpCollector {
                 try leader.rest()
                 try collectThreads(process, leader)
             }
-        } catch {
-            failure = failure ?? error
         }
-        leader.wakeups = 0
-        do throws(EngineError) { try leader.park() } catch { failure = failure ?? error }
-        tree.send(leader.deferredSignals, to: process.pid)
+    }
+
+    /// Has a task make calls, and sends it home again however that ends.
+    func asking(
+        _ remote: RemoteTask, of process: FrozenTree.Process, _ calls: () throws(EngineError) -> Void
+    ) throws(EngineError) {
+        remote.wakeups = wakeups
+        var failure: EngineError?
+        do throws(EngineError) { try calls() } catch { failure = error }
+        // Even after SIGTERM the task gets its registers back first.
+        remote.wakeups = 0
+        do throws(EngineError) { try remote.park() } catch { failure = failure ?? error }
+        tree.send(remote.deferredSignals, to: process.pid)
         if let failure { throw failure }
     }
 

@@ -66,21 +66,12 @@ extension DumpCollector {
     ) throws(EngineError) {
         let remote = try RemoteTask(
             resting: task, tree.registers[task], systemCallAddress: leader.systemCallAddress)
-        remote.wakeups = wakeups
         let status = try status(of: task)
-        var failure: EngineError?
-        do throws(EngineError) {
+        try asking(remote, of: process) { () throws(EngineError) in
             try sleepProbe.ask(remote, process.subject)
             remote.borrow(from: leader, tid: status.namespaceTids.last ?? task, pending: status.pendingSignals)
             if status.seccomp != 0 { remote.home?.exit = nil }
             try collectTask(remote, process)
-        } catch {
-            failure = error
         }
-        // Even after SIGTERM the task gets its registers back first.
-        remote.wakeups = 0
-        do throws(EngineError) { try remote.park() } catch { failure = failure ?? error }
-        tree.send(remote.deferredSignals, to: process.pid)
-        if let failure { throw failure }
     }
 }

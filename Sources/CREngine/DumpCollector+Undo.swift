@@ -77,9 +77,7 @@ extension DumpCollector {
         guard let instruction = try RemoteInstruction.findSystemCall(process.subject, in: code) else { return [] }
         let remote = try RemoteTask(resting: task, nil, systemCallAddress: instruction)
         var found: [(set: Int32, index: Int, adjustment: Int32)] = []
-        var failure: EngineError?
-        do throws(EngineError) {
-            remote.wakeups = wakeups
+        try asking(remote, of: process) { () throws(EngineError) in
             try prepare(remote, process, mappings, lanes: 1)
             let undo = try SemaphoreUndo(remote)
             for set in sets {
@@ -92,13 +90,7 @@ extension DumpCollector {
                 }
                 found += promises.map { (set.id, $0.index, $0.adjustment) }
             }
-        } catch {
-            failure = error
         }
-        remote.wakeups = 0
-        do throws(EngineError) { try remote.park() } catch { failure = failure ?? error }
-        tree.send(remote.deferredSignals, to: process.pid)
-        if let failure { throw failure }
         return found
     }
 }
