@@ -112,7 +112,7 @@ public struct MachineFingerprint: Codable, Hashable, Sendable {
         }
 
     /// Every bit that is set in the registers that hold features.
-    static func features(in leaves: [Leaf]) -> [Feature] {
+    public static func features(in leaves: [Leaf]) -> [Feature] {
         var found: [Feature] = []
         for leaf in leaves {
             for register in ["eax", "ebx", "ecx", "edx"] {

@@ -58,9 +58,28 @@ public enum CPUID {
         return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
     }
 
+    /// The leaves that features are in, as far as this CPU has them.
+    static var leaves: [MachineFingerprint.Leaf] {
+        let highest = (leaf(0).eax, leaf(0x8000_0000).eax)
+        return MachineFingerprint.leaves.compactMap { place in
+            // Beyond the highest leaf a CPU answers with another one's words.
+            guard place.leaf <= (place.leaf < 0x8000_0000 ? highest.0 : highest.1) else { return nil }
+            if place.leaf == 7, place.subleaf > leaf(7).eax { return nil }
+            let found = leaf(place.leaf, place.subleaf)
+            return .init(
+                leaf: place.leaf, subleaf: place.subleaf, eax: found.eax, ebx: found.ebx, ecx: found.ecx, edx: found.edx
+            )
+        }
+    }
+
+    private static var hints: [String] {
+        MachineFingerprint.features(in: leaves).map(\.name).filter { CPUFeature.byName[$0]?.kind == .hint }
+    }
+
     /// Everything of the CPU that the lab compares.
     ///
-    /// - Parameter cpuinfo: Text of `/proc/cpuinfo`: the kernel's list of features is the one that user space can rely on.
+    /// - Parameter cpuinfo: Text of `/proc/cpuinfo`: the kernel's list of features is the one that user space can rely on. Hints
+    ///   are CPUID's: whether the kernel itself follows one (under TCG the lab tells it not to) is nothing to compare.
     /// - Parameter tscKilohertz: 0 when unknown.
     public static func fingerprint(cpuinfo: String, tscKilohertz: Int) -> CPUFingerprint {
         let signature = leaf(1).eax
@@ -72,7 +91,7 @@ public enum CPUID {
         let sizes = hasSizes ? leaf(0x8000_0008).eax : 0x3024
         return CPUFingerprint(
             vendor: vendor, brand: brand, family: family, model: model, stepping: Int(signature & 0xf),
-            features: ProcParser.cpuFeatures(cpuinfo), xcr0: xcr0, xstateBytes: xstateBytes,
+            features: Set(ProcParser.cpuFeatures(cpuinfo)).union(hints).sorted(), xcr0: xcr0, xstateBytes: xstateBytes,
             physicalAddressBits: Int(sizes & 0xff), virtualAddressBits: Int(sizes >> 8 & 0xff),
             tscKilohertz: tscKilohertz)
     }

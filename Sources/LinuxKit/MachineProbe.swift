@@ -22,22 +22,13 @@ public enum MachineProbe {
 
     /// - Parameter runtimes: Runtime to version, as the caller found them.
     public static func fingerprint(runtimes: [String: String]) -> MachineFingerprint {
-        let highest = (CPUID.leaf(0).eax, CPUID.leaf(0x8000_0000).eax)
-        let leaves = MachineFingerprint.leaves.compactMap { place -> MachineFingerprint.Leaf? in
-            // Beyond the highest leaf a CPU answers with another one's words.
-            guard place.leaf <= (place.leaf < 0x8000_0000 ? highest.0 : highest.1) else { return nil }
-            if place.leaf == 7, place.subleaf > CPUID.leaf(7).eax { return nil }
-            let leaf = CPUID.leaf(place.leaf, place.subleaf)
-            return .init(
-                leaf: place.leaf, subleaf: place.subleaf, eax: leaf.eax, ebx: leaf.ebx, ecx: leaf.ecx, edx: leaf.edx)
-        }
         let state = (2..<UInt32(63)).compactMap { number -> MachineFingerprint.State? in
             guard CPUID.xcr0 >> UInt64(number) & 1 != 0, let place = CPUID.component(number) else { return nil }
             return .init(component: Int(number), offset: place.offset, bytes: place.sizeBytes)
         }
         let groups = cgroups()
         return MachineFingerprint(
-            host: Host.fingerprint(runtimes: runtimes), cpuid: leaves, state: state,
+            host: Host.fingerprint(runtimes: runtimes), cpuid: CPUID.leaves, state: state,
             kernelConfiguration: configuration(release: Host.kernelName().release),
             sysctl: Dictionary(
                 uniqueKeysWithValues: settings.compactMap { name in Sysctl.value(name).map { (name, $0) } }),

@@ -117,6 +117,10 @@ import Testing
     func cpu() {
         #expect(CPUID.vendor.utf8.count == 12)
         if CPUID.xcr0 != 0 { #expect(CPUID.xstateBytes >= 576) }
+        // A kernel that was told to do without a hint changes nothing for programs.
+        let erms = CPUID.leaf(0).eax >= 7 && CPUID.leaf(7).ebx >> 9 & 1 != 0
+        let features = CPUID.fingerprint(cpuinfo: "flags\t: sse2 nopl\n", tscKilohertz: 0).features
+        #expect(features.contains("erms") == erms && features.contains("nopl") && !features.contains("sse"))
     }
 
     @Test("a sigaction-free wait sees its deadline")
