@@ -8,6 +8,8 @@ struct CgroupBook {
     var engine: [CgroupMembership] = []
     /// Where the engine sees each hierarchy.
     var mounts: [CgroupMount] = []
+    /// Cgroups of version 2 in which a process's tasks may part.
+    var threaded: Set<String> = []
 }
 
 extension DumpCollector {
@@ -20,16 +22,41 @@ extension DumpCollector {
         "net_cls.classid", "memory.oom.group",
     ]
 
-    func collectCgroups(_ process: FrozenTree.Process, _ record: inout ProcessRecord) throws(EngineError) {
-        let pid = process.subject
-        let memberships = try EngineError.wrap("read its cgroups", task: pid) { () throws(LinuxError) in
-            try Cgroups.memberships(of: pid)
+    /// Threads of a process that are asked one by one, where version 1 lets each have a cgroup of its own.
+    private static let mostThreads = 64
+
+    /// Notes the cgroups of a process.
+    ///
+    /// - Returns: Those of its threads that have others, by the TID of the image.
+    func collectCgroups(
+        _ process: FrozenTree.Process, _ record: inout ProcessRecord
+    ) throws(EngineError) -> [Int32: [UInt32]] {
+        let memberships = try memberships(of: process.subject)
+        record.cgroups = numbers(of: memberships)
+        let threads = process.tasks.filter { $0 != process.subject }
+        let mayPart = memberships.contains {
+            $0.hierarchy.isEmpty ? cgroupBook.threaded.contains($0.path) : threads.count < Self.mostThreads
         }
+        var own: [Int32: [UInt32]] = [:]
+        for task in threads where mayPart && !(process.leaderHasEnded && task == process.pid) {
+            let found = try self.memberships(of: task)
+            if found != memberships { own[inner(task)] = numbers(of: found) }
+        }
+        return own
+    }
+
+    private func memberships(of task: Int32) throws(EngineError) -> [CgroupMembership] {
+        try EngineError.wrap("read its cgroups", task: task) { () throws(LinuxError) in
+            try Cgroups.memberships(of: task)
+        }
+    }
+
+    private func numbers(of memberships: [CgroupMembership]) -> [UInt32] {
         if cgroupBook.engine.isEmpty {
             cgroupBook.engine = (try? Cgroups.memberships(of: Int32(Kernel.attempt(.getpid)))) ?? []
             cgroupBook.mounts = (try? Cgroups.mounts()) ?? []
         }
-        for membership in memberships {
+        return memberships.compactMap { membership in
             let key = "\(membership.hierarchy):\(membership.path)"
             if cgroupBook.numbers[key] == nil {
                 var cgroup = CgroupRecord()
@@ -43,14 +70,18 @@ extension DumpCollector {
                 cgroupBook.numbers[key] = cgroup.number
                 contents.cgroups.append(cgroup)
             }
-            if let number = cgroupBook.numbers[key] { record.cgroups.append(number) }
+            return cgroupBook.numbers[key]
         }
     }
 
     private func settings(_ cgroup: inout CgroupRecord, _ folder: String) {
         if cgroup.path == "/" { return }
         cgroup.isCreated = true
-        if let type = try? Files.text(of: folder + "/cgroup.type") { cgroup.isThreaded = type.hasPrefix("threaded") }
+        if let type = try? Files.text(of: folder + "/cgroup.type") {
+            cgroup.isThreaded = type.hasPrefix("threaded")
+            // `domain threaded` is what such a group is part of.
+            if type.contains("threaded") { cgroupBook.threaded.insert(cgroup.path) }
+        }
         for name in ((try? Files.names(in: folder)) ?? []).sorted() where Self.limits.contains(name) {
             guard let value = try? Files.contents(of: "\(folder)/\(name)") else { continue }
             var setting = SettingValue()

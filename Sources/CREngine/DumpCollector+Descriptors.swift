@@ -113,11 +113,15 @@ extension DumpCollector {
             if let what = Self.kernelObjects[type] {
                 throw refuse(process, object, "\(what) is not carried by this version")
             }
+            let isTemporary = record.flags & 0o20000000 != 0
             // O_TMPFILE (which includes O_DIRECTORY) says how the file was made, not how it is open.
             if status.kind == .regular { record.flags &= ~0o20200000 }
             let isWritten = record.flags & 3 != 0 && status.kind == .regular
             record.inode = try inode(
                 process: process, link: link, status, openAt: path, object: "fd \(fd)", written: isWritten)
+            if isTemporary, let place = inodePlaces[record.inode], contents.inodes[place].kind == .deleted {
+                contents.inodes[place].isLinkable = true
+            }
         case .character:
             guard
                 status.specialDevice >> 32 == 1 && Self.statelessDevices.contains(status.specialDevice & 0xffff_ffff)
@@ -186,6 +190,7 @@ extension DumpCollector {
             record.signalMask = mask
         case "[eventpoll]":
             record.kind = .epoll
+            record.epollPolling = EpollProbe.pollParameters(process, fd)
             epolls.append((contents.openFiles.count, process, fd, info.epollTargets))
         case "inotify":
             record.kind = .inotify

@@ -105,6 +105,13 @@ struct EpollProbe {
         epoll = copy
     }
 
+    /// How a process's epoll instance polls network devices.
+    static func pollParameters(_ process: Int32, _ fd: Int32) -> UInt64 {
+        guard let probe = EpollProbe(process, fd) else { return 0 }
+        defer { probe.close() }
+        return Files.pollParameters(of: probe.epoll)
+    }
+
     func close() {
         Files.close(epoll)
         Files.close(process)

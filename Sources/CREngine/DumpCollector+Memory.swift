@@ -54,6 +54,11 @@ extension DumpCollector {
             record.vmas.append(try vma(mapping, of: pid, &statuses))
         }
         record.guards = try guards(of: pid, mappings)
+        if let text = try? Files.text(of: "/proc/\(pid)/coredump_filter"),
+            let filter = UInt32(text.filter(\.isHexDigit), radix: 16)
+        {
+            record.coreDumpFilter = filter
+        }
         record.hasHugePages = mappings.contains { $0.hasHugePages }
         var space = Space(number: number, process: pid, vmas: record.vmas)
         for mapping in mappings where !mapping.hasAnonymousPages && !mapping.flags.contains("ht") {
@@ -332,6 +337,12 @@ extension DumpCollector {
         // A file of huge pages counts in huge pages.
         if record.kind != .deleted, let status = try? Files.status(of: fd), status.blockBytes > 65536 {
             record.hugePageShift = UInt32(status.blockBytes.trailingZeroBitCount)
+        }
+        if record.kind == .deleted || record.kind == .memfd {
+            record.attributes = try EngineError.wrap("read the attributes of \(object)", task: process) {
+                () throws(LinuxError) in
+                try Files.attributes(of: fd).map { FileAttributeValue(name: $0.name, value: $0.value) }
+            }
         }
         if record.kind == .memfd {
             let seals = Kernel.attempt(.fcntl, Kernel.number(fd), 1034, 0)  // F_GET_SEALS

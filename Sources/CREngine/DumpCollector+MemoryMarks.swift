@@ -34,6 +34,28 @@ extension DumpCollector {
         return ranges
     }
 
+    /// What mbind(2) said of each VMA: start, end, mode, nodes. `/proc/PID/numa_maps` would have the kernel count all pages.
+    func memoryPolicies(_ remote: RemoteTask, _ space: AddressSpaceRecord) throws(EngineError) -> [UInt64] {
+        guard Kernel.errno(of: Kernel.attempt(.get_mempolicy, 0, 0, 0, 0, 0)) == nil else { return [] }
+        let scratch = try remote.scratch()
+        var policies: [UInt64] = []
+        let vmas = space.vmas.filter { $0.kind != .vdso && $0.kind != .vvar }
+        for some in stride(from: 0, to: vmas.count, by: 60).map({ vmas[$0..<min($0 + 60, vmas.count)] }) {
+            var batch = RemoteBatch()
+            for (index, vma) in some.enumerated() {
+                let place = scratch + UInt64(index * 16)
+                batch.ask(.get_mempolicy, place, place + 8, 64, vma.start, 2)  // MPOL_F_ADDR
+            }
+            let answers = try remote.run(batch)
+            let words = try remote.read(at: scratch, count: some.count * 16)
+            for (index, vma) in some.enumerated() where Kernel.errno(of: answers[index]) == nil {
+                let mode = UInt64(words.half(at: index * 16))
+                if mode != 0 { policies += [vma.start, vma.end, mode, words.word(at: index * 16 + 8)] }
+            }
+        }
+        return policies
+    }
+
     /// What mlockall(2) said of mappings to come: MCL_FUTURE 2, MCL_ONFAULT 4; 0 for nothing.
     ///
     /// The kernel shows it nowhere, but the scratch memory is such a mapping: it counts as locked, and unless locking

@@ -94,7 +94,8 @@ extension DumpCollector {
 
     /// What belongs to a whole process, as one of its tasks has answered.
     func processState(
-        _ remote: RemoteTask, _ questions: ProcessQuestions, _ answers: [Int64], _ results: [UInt64]
+        _ remote: RemoteTask, _ process: FrozenTree.Process, _ questions: ProcessQuestions, _ answers: [Int64],
+        _ results: [UInt64]
     ) throws(EngineError) -> ProcessStateValue {
         var state = ProcessStateValue()
         if questions.masksAddresses(answers, results) {
@@ -103,6 +104,10 @@ extension DumpCollector {
         if let keyring = questions.keyring(answers) {
             throw refuse(remote.task, "process keyring \(keyring)", "keys that the kernel keeps are not carried")
         }
+        if questions.hasDescriptorTable(answers) {
+            throw refuse(remote.task, "local descriptor table", "segments of modify_ldt(2) are not carried")
+        }
+        if let session = questions.sessionKeyring(answers) { try checkKeys(of: session, remote) }
         questions.complete(&state, answers, results)
         if let known = questions.membarriers(answers) {
             state.membarriers = known
@@ -112,7 +117,43 @@ extension DumpCollector {
         if let text = try? Files.text(of: "/proc/\(remote.task)/loginuid"), let user = UInt32(text.filter(\.isNumber)) {
             state.loginUser = user
         }
+        // `/autogroup-5 nice 0`; it belongs to the session, and is told through whoever is in it.
+        if process.stat.session == process.pid, let text = try? Files.text(of: "/proc/\(process.pid)/autogroup"),
+            let niceness = text.split(whereSeparator: { $0 == " " || $0 == "\n" }).last.flatMap({ Int32($0) })
+        {
+            state.sessionNiceness = niceness
+        }
         return state
+    }
+
+    /// Refuses keys in a session keyring that the restored process will not have.
+    ///
+    /// Without keys of its own it is as good as the one that the restore runs in. The user's keyrings, to which it mostly
+    /// has a link, outlive the process.
+    private func checkKeys(of keyring: UInt64, _ remote: RemoteTask) throws(EngineError) {
+        let scratch = try remote.scratch()
+        /// Type, owner, group, rights and name.
+        func description(_ key: UInt64) throws(EngineError) -> String {
+            let count = try remote.attempt(.keyctl, [6, key, scratch, 2048])  // KEYCTL_DESCRIBE
+            guard (1...2048).contains(count) else { return "" }
+            return String(decoding: try remote.read(at: scratch, count: Int(count)).prefix { $0 != 0 }, as: UTF8.self)
+        }
+        func isOfUser(_ key: UInt64) throws(EngineError) -> Bool {
+            let words = try description(key).split(separator: ";")
+            return words.first == "keyring" && words.last?.hasPrefix("_uid") == true
+        }
+        if try isOfUser(keyring) { return }
+        let bytes = try remote.attempt(.keyctl, [11, keyring, scratch, 2048])  // KEYCTL_READ
+        // Without the right to look into it, it has none either to use what is there.
+        guard bytes > 0 else { return }
+        let numbers = try remote.read(at: scratch, count: Int(min(bytes, 2048)) / 4 * 4)
+        for place in stride(from: 0, to: numbers.count, by: 4) {
+            let key = UInt64(numbers.half(at: place))
+            if try isOfUser(key) { continue }
+            throw refuse(
+                remote.task, "session keyring \(keyring)",
+                "it holds key \(key) (\(try description(key))); keys that the kernel keeps are not carried")
+        }
     }
 
     /// The registrations of membarrier(2), as bits of MEMBARRIER_CMD_REGISTER_…, found by trying.

@@ -23,6 +23,7 @@ extension DumpCollector {
             try sleepProbe.ask(leader, process.subject)
             try prepare(leader, process, mappings, lanes: lanes(for: process))
             space.futureLock = try futureLock(process, scratch: try leader.scratch())
+            space.memoryPolicies = try memoryPolicies(leader, space)
             try collectProcess(leader, process, &record, &space, signalTable: signalTable)
             record.state.aioRings = rings
             if process.tasks.count > 1 {
@@ -102,10 +103,11 @@ extension DumpCollector {
         }
         record.isSubreaper = bytes.half(at: 96) != 0
         space.dumpable = UInt32(truncatingIfNeeded: answers[4])
-        space.hugePagesDisabled = answers[5] != 0
+        space.hugePagesDisabled = answers[5] > 0
+        space.hugePagesIfAdvised = answers[5] > 0 && answers[5] & 2 != 0
         space.programBreak = UInt64(bitPattern: answers[6])
-        record.state = try processState(remote, processQuestions, answers, words(stateOffset, 2))
-        try finish(&task, remote, taskQuestions, answers, words(taskOffset, 6))
+        record.state = try processState(remote, process, processQuestions, answers, words(stateOffset, 2))
+        try finish(&task, remote, taskQuestions, answers, words(taskOffset, 8))
         if let signalTable {
             contents.signalTables.append(actions(process, Array(bytes[actionOffset...]), signalTable))
         }
@@ -232,7 +234,7 @@ extension DumpCollector {
         let questions = TaskQuestions(record.state, at: scratch, &batch)
         let answers = try remote.run(batch)
         let results = try remote.read(at: scratch, count: TaskQuestions.resultBytes)
-        try finish(&record, remote, questions, answers, (0..<6).map { results.word(at: $0 * 8) })
+        try finish(&record, remote, questions, answers, (0..<8).map { results.word(at: $0 * 8) })
         contents.tasks.append(record)
     }
 

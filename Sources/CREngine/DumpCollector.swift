@@ -265,7 +265,7 @@ final class DumpCollector {
             contents.processes.append(record)
             return
         }
-        try collectCgroups(process, &record)
+        let threadCgroups = try collectCgroups(process, &record)
         record.stopSignal = process.groupStopSignal
         record.stopIsReported = reportedStops.contains(pid)
         record.limits = try EngineError.wrap("read the limits", task: pid) { () throws(LinuxError) in
@@ -320,6 +320,7 @@ final class DumpCollector {
         try collectTasks(
             process, mappings, record: &record, space: &space, signalTable: signals.isNew ? signals.number : nil)
         for index in contents.tasks.indices[firstTask...] {
+            contents.tasks[index].cgroups = threadCgroups[contents.tasks[index].tid] ?? []
             guard let parted = own[contents.tasks[index].tid] else { continue }
             (contents.tasks[index].fileTable, contents.tasks[index].fileSystem) = parted
         }

@@ -169,8 +169,12 @@ final class RestoreSession {
             if let stub = tree.processes[record.pid] {
                 let state = RestoreProcessState(stub: stub, state: record.state)
                 notes += try state.identify() + state.apply()
+                notes += state.tell(coreDumpFilter: tree.records.addressSpaces[record.addressSpace]?.coreDumpFilter)
             }
             try tree.createThreads(of: record.pid, tasks[record.pid] ?? [])
+            for task in tasks[record.pid] ?? [] {
+                if let thread = tree.threads[task.tid] { try namespaces.join(thread, task) }
+            }
             // Threads must be in the namespaces of their process, those for children included.
             if let stub = tree.processes[record.pid] { try namespaces.setChildNamespaces(stub) }
         }
@@ -324,7 +328,13 @@ final class RestoreSession {
     private func setDumpable(_ stub: RestoreStub, _ space: AddressSpaceRecord) throws(EngineError) {
         // 2 (suid_dumpable) can only come from the kernel; 0 is as strict.
         try stub.later(.prctl, [4, space.dumpable == 1 ? 1 : 0], doing: "set whether it may be dumped")
-        if space.hugePagesDisabled { try stub.later(.prctl, [41, 1, 0, 0, 0], doing: "disable huge pages") }
+        if space.hugePagesDisabled {
+            // PR_THP_DISABLE_EXCEPT_ADVISED, since 6.18
+            let isDone = space.hugePagesIfAdvised ? try stub.attempt(.prctl, [41, 1, 2, 0, 0]) == nil : false
+            if !isDone {
+                try stub.later(.prctl, [41, 1, 0, 0, 0], doing: "disable huge pages")
+            }
+        }
     }
 
     /// Starts a process's timers, takes the engine's pages away, and leaves its tasks ready to be detached.

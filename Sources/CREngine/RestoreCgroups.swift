@@ -6,7 +6,7 @@ final class RestoreCgroups {
     private let records: [UInt32: CgroupRecord]
     private var mounts: [CgroupMount]?
     private var opened: [Int32] = []
-    private(set) var notes: [String] = []
+    var notes: [String] = []
 
     init(_ contents: ImageContents) {
         records = Dictionary(contents.cgroups.map { ($0.number, $0) }, uniquingKeysWith: { first, _ in first })
@@ -41,7 +41,9 @@ final class RestoreCgroups {
     }
 
     /// Moves a stub into cgroups by number.
-    func join(_ stub: RestoreStub, _ numbers: [UInt32]) throws(EngineError) {
+    ///
+    /// - Parameter isThread: Leave the other tasks of its process where they are.
+    func join(_ stub: RestoreStub, _ numbers: [UInt32], isThread: Bool = false) throws(EngineError) {
         let wanted = numbers.compactMap { records[$0] }
         if wanted.isEmpty { return }
         let now = (try? Cgroups.memberships(of: stub.outer)) ?? []
@@ -50,7 +52,7 @@ final class RestoreCgroups {
             if now.contains(membership) { continue }
             // A hierarchy that this host does not have.
             guard now.contains(where: { $0.hierarchy == record.hierarchy }) else { continue }
-            try move(stub, membership, record)
+            try move(stub, membership, record, isThread: isThread)
         }
     }
 
@@ -66,19 +68,20 @@ final class RestoreCgroups {
     }
 
     private func move(
-        _ stub: RestoreStub, _ membership: CgroupMembership, _ record: CgroupRecord?
+        _ stub: RestoreStub, _ membership: CgroupMembership, _ record: CgroupRecord?, isThread: Bool = false
     ) throws(EngineError) {
         let name = "cgroup \(membership.hierarchy):\(membership.path)"
         guard !membership.path.split(separator: "/").contains(".."), let folder = folder(membership) else {
-            notes.append("process \(stub.tid) stays in the engine's cgroup: \(name) is not mounted here")
+            notes.append("task \(stub.tid) stays in the engine's cgroup: \(name) is not mounted here")
             return
         }
         do {
             if (try? Files.status(of: folder)) == nil { try make(folder, record) }
-            try Files.write(Array("\(stub.outer)".utf8), toExisting: folder + "/cgroup.procs")
+            let file = !isThread ? "cgroup.procs" : membership.hierarchy.isEmpty ? "cgroup.threads" : "tasks"
+            try Files.write(Array("\(stub.outer)".utf8), toExisting: folder + "/" + file)
         } catch {
             notes.append(
-                "process \(stub.tid) stays in the engine's cgroup: \(name): \(error.errno.map { "\($0)" } ?? "")")
+                "task \(stub.tid) stays in the engine's cgroup: \(name): \(error.errno.map { "\($0)" } ?? "")")
         }
     }
 

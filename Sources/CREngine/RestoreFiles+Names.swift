@@ -138,6 +138,15 @@ extension RestoreFiles {
     /// A file that has lost its name, under the name that it had where that is free, so that `/proc` shows the same.
     func createNameless(_ inode: InodeRecord) throws(LinuxError) -> Int32 {
         var fd: Int32 = -1
+        if inode.isLinkable {
+            do {
+                fd = try Files.openPlain(DumpCollector.folder(of: inode.path), rawFlags: 0o20200002, mode: 0o600)
+                dress(fd, inode)
+                return fd
+            } catch {
+                notes.append("\(inode.path) cannot get a name any more: \(error)")
+            }
+        }
         let name = try freely(inode.path) { (name) throws(LinuxError) in
             // O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW
             fd = try Files.openPlain(name, rawFlags: 0o400302, mode: 0o600)
@@ -157,6 +166,13 @@ extension RestoreFiles {
             try RestoreCalls.changeMode(fd, inode.mode)
         } catch {
             notes.append("owner and mode of \(inode.kind) \(inode.path) could not be set")
+        }
+        for attribute in inode.attributes {
+            do throws(LinuxError) {
+                try Files.setAttribute(of: fd, attribute.name, attribute.value)
+            } catch {
+                notes.append("\(attribute.name) of \(inode.kind) \(inode.path) could not be set: \(error)")
+            }
         }
     }
 

@@ -176,8 +176,8 @@ final class RestoreFiles {
             return fd
         }
         inodes[inode.number] = fd
-        if inode.kind == .memfd {
-            writers[inode.number] = try EngineError.wrap("open memfd \(inode.path)") { () throws(LinuxError) in
+        if inode.kind == .memfd || inode.isLinkable {
+            writers[inode.number] = try EngineError.wrap("open \(inode.kind) \(inode.path)") { () throws(LinuxError) in
                 try lift(try RestoreCalls.open("/proc/self/fd/\(fd)", rawFlags: 2), inode.path)
             }
         }
@@ -336,7 +336,13 @@ final class RestoreFiles {
             }
             fd = try Files.openPlain(place(of: inode), rawFlags: UInt64(file.flags & 0o3) | 0o4000)
         case .eventfd: fd = try RestoreCalls.eventfd(count: file.eventCount, isSemaphore: file.eventIsSemaphore)
-        case .epoll: fd = try RestoreCalls.epoll()
+        case .epoll:
+            fd = try RestoreCalls.epoll()
+            if file.epollPolling != 0 {
+                do throws(LinuxError) { try Files.setPollParameters(of: fd, file.epollPolling) } catch {
+                    notes.append("\(describe(file)) does not poll network devices as it did: \(error)")
+                }
+            }
         case .signalfd: fd = try RestoreCalls.signalfd(mask: file.signalMask)
         case .timerfd: fd = try RestoreCalls.timerfd(clock: file.timer.clock)
         case .inotify: fd = try Files.inotify()
@@ -392,9 +398,12 @@ final class RestoreFiles {
     private func openInode(_ file: OpenFileRecord) throws(LinuxError) -> Int32 {
         let fd: Int32
         let flags = UInt64(file.flags & Self.openOnly)
-        if let content = inodes[file.inode], inodeRecords[file.inode]?.kind == .memfd, flags & 3 == 2,
+        let inode = inodeRecords[file.inode]
+        if let content = inodes[file.inode], let inode,
+            inode.kind == .memfd && flags & 3 == 2 || inode.isLinkable && flags & ~0o100000 == 2,
             givenAway.insert(file.inode).inserted
         {
+            // What was made without a name shows that in its flags, for a later dump.
             // The descriptor that memfd_create(2) gave does not count as open for writing, any later one does: with that
             // the file could not be executed. F_DUPFD_CLOEXEC
             fd = Int32(try RestoreCalls.control(content, 1030, 0, describe(file)))

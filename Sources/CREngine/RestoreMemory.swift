@@ -157,6 +157,14 @@ struct RestoreMemory {
                 notes.append("memory of process \(stub.tid) could not be locked: \(errno)")
             }
         }
+        for index in stride(from: 0, to: space.memoryPolicies.count - 3, by: 4) {
+            let policy = Array(space.memoryPolicies[index..<index + 4])
+            // MPOL_MF_MOVE: its pages are there already.
+            let nodes = try stub.put(words: [policy[3]])
+            if let errno = try stub.attempt(.mbind, [policy[0], policy[1] - policy[0], policy[2], nodes, 65, 2]) {
+                notes.append("memory of process \(stub.tid) could not be bound to its nodes: \(errno)")
+            }
+        }
         if space.futureLock != 0, let errno = try stub.attempt(.mlockall, [UInt64(space.futureLock)]) {
             notes.append("process \(stub.tid) does not lock its future memory: \(errno)")
         }

@@ -290,6 +290,15 @@ final class RestoreNamespaces {
             try writeSettings(holder, record) { $0.hasSuffix("_next_id") }
         }
         notes += cgroups.notes
+        cgroups.notes = []
+    }
+
+    /// Moves a thread into the cgroups that its process is not in.
+    func join(_ thread: RestoreStub, _ task: TaskRecord) throws(EngineError) {
+        if task.cgroups.isEmpty { return }
+        try cgroups.join(thread, task.cgroups, isThread: true)
+        notes += cgroups.notes
+        cgroups.notes = []
     }
 
     /// Freezes what was frozen.

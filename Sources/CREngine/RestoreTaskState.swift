@@ -12,6 +12,9 @@ struct RestoreTaskState {
         self.state = state
     }
 
+    /// What every stub has from the engine.
+    private static let ownMemoryPolicy = Limits.ownMemoryPolicy()
+
     /// What takes a right to set; after the scheduling policy, from which the kernel derives an unset I/O priority.
     mutating func place() throws(EngineError) {
         // All bits set: the kernel leaves out what the host does not have.
@@ -30,6 +33,13 @@ struct RestoreTaskState {
             } catch {
                 notes.append(
                     "the I/O priority of task \(stub.tid) could not be set: \(error.errno.map { "\($0)" } ?? "?")")
+            }
+        }
+        if state.memoryPolicy != Self.ownMemoryPolicy {
+            let policy = state.memoryPolicy.isEmpty ? [0, 0] : state.memoryPolicy
+            let nodes = try stub.put(words: [policy[1]])
+            if let errno = try stub.attempt(.set_mempolicy, [policy[0], policy[1] == 0 ? 0 : nodes, 65]) {
+                notes.append("the memory policy of task \(stub.tid) could not be set: \(errno)")
             }
         }
         if state.machineCheckKill < 2 {
@@ -121,6 +131,30 @@ struct RestoreProcessState {
         try stub.call(.close, [UInt64(fd)], doing: "close its audit identity")
         guard let errno else { return [] }
         return ["the audit identity of process \(stub.tid) could not be set: \(errno)"]
+    }
+
+    /// What the engine sets through files of `/proc`, from outside.
+    ///
+    /// - Parameter coreDumpFilter: Of its address space.
+    func tell(coreDumpFilter: UInt32?) -> [String] {
+        var notes: [String] = []
+        func write(_ file: String, _ text: String) {
+            do throws(LinuxError) {
+                try Files.write(Array(text.utf8), toExisting: "/proc/\(stub.outer)/\(file)")
+            } catch {
+                notes.append("\(file) of process \(stub.tid) could not be set: \(error.errno.map { "\($0)" } ?? "?")")
+            }
+        }
+        if let coreDumpFilter, coreDumpFilter != Self.ownCoreDumpFilter {
+            write("coredump_filter", "0x" + String(coreDumpFilter, radix: 16))
+        }
+        if state.sessionNiceness != 0 { write("autogroup", "\(state.sessionNiceness)") }
+        return notes
+    }
+
+    /// What every stub has from the engine.
+    private static let ownCoreDumpFilter = (try? Files.text(of: "/proc/self/coredump_filter")).flatMap {
+        UInt32($0.filter(\.isHexDigit), radix: 16)
     }
 
     /// PR_SET_MDWE, once nothing has to be mapped any more.

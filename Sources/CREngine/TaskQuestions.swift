@@ -4,7 +4,7 @@ internal import LinuxKit
 /// What only the task itself can tell of its state, as part of a batch of calls.
 struct TaskQuestions {
     /// Room that the answers need.
-    static let resultBytes = 48
+    static let resultBytes = 64
 
     /// Index of the first answer.
     private let first: Int
@@ -12,6 +12,7 @@ struct TaskQuestions {
     private var machineCheck: Int?
     private var cpuid: Int?
     private var speculation: [Int] = []
+    private let policy: Int
 
     /// Whether this CPU can trap CPUID: ARCH_SET_CPUID fails with ENODEV otherwise. The engine sets what it has.
     private static let hasCPUIDFaulting = Kernel.errno(of: Kernel.attempt(.arch_prctl, 0x1012, 1)) == nil
@@ -30,6 +31,7 @@ struct TaskQuestions {
         batch.ask(.prctl, 25, results + 40)  // PR_GET_TSC
         // KEYCTL_GET_KEYRING_ID of the thread's keyring, without making one.
         keyring = batch.ask(.keyctl, 0, UInt64(bitPattern: -1), 0)
+        policy = batch.ask(.get_mempolicy, results + 48, results + 56, 64, 0, 0)
         if Self.hasCPUIDFaulting { cpuid = batch.ask(.arch_prctl, 0x1011, 0) }  // ARCH_GET_CPUID
         if state.machineCheckKill != 2 { machineCheck = batch.ask(.prctl, 34, 0, 0, 0, 0) }  // PR_MCE_KILL_GET
         // PR_GET_SPECULATION_CTRL
@@ -58,6 +60,10 @@ struct TaskQuestions {
             record.state.machineCheckKill = UInt32(answers[machineCheck])
         }
         record.state.speculation = speculation.map { UInt64(max(0, answers[$0])) }
+        // Only the low half of the first word is written.
+        if Kernel.errno(of: answers[policy]) == nil, UInt32(truncatingIfNeeded: results[6]) != 0 {
+            record.state.memoryPolicy = [results[6] & 0xffff_ffff, results[7]]
+        }
         if let dispatch {
             record.state.userDispatch = [dispatch.mode, dispatch.selector, dispatch.offset, dispatch.length]
         }
@@ -74,6 +80,8 @@ struct ProcessQuestions {
     private let permission: Int
     private let masking: Int
     private let keys: Int
+    private let descriptors: Int
+    private let session: Int
     private let barriers: Int
 
     init(at results: UInt64, _ batch: inout RemoteBatch) {
@@ -83,6 +91,10 @@ struct ProcessQuestions {
         masking = batch.ask(.arch_prctl, 0x4001, results + 8)  // ARCH_GET_UNTAG_MASK, since 6.4
         // KEYCTL_GET_KEYRING_ID of the process's keyring, without making one.
         keys = batch.ask(.keyctl, 0, UInt64(bitPattern: -2), 0)
+        // Where there is none this installs the user's own, which the kernel takes for it anyway.
+        session = batch.ask(.keyctl, 0, UInt64(bitPattern: -3), 0)
+        // Eight bytes, or none where there is no table.
+        descriptors = batch.ask(.modify_ldt, 0, results, 8)
         barriers = batch.ask(.membarrier, 1 << 9, 0, 0)  // MEMBARRIER_CMD_GET_REGISTRATIONS, since 6.3
     }
 
@@ -93,6 +105,17 @@ struct ProcessQuestions {
 
     /// The serial number of the process's keyring; `nil` without one.
     func keyring(_ answers: [Int64]) -> Int64? { answers[keys] > 0 ? answers[keys] : nil }
+
+    /// The engine's own.
+    private static let ownSession = Kernel.attempt(.keyctl, 0, UInt64(bitPattern: -3), 0)
+
+    /// The serial number of a session keyring that is not the engine's; `nil` where both have the same.
+    func sessionKeyring(_ answers: [Int64]) -> UInt64? {
+        answers[session] > 0 && answers[session] != Self.ownSession ? UInt64(answers[session]) : nil
+    }
+
+    /// Whether it has a local descriptor table (modify_ldt(2)).
+    func hasDescriptorTable(_ answers: [Int64]) -> Bool { answers[descriptors] > 0 }
 
     /// The registrations of membarrier(2), as bits of MEMBARRIER_CMD_REGISTER_…; `nil` when the kernel cannot tell.
     func membarriers(_ answers: [Int64]) -> UInt32? {

@@ -50,6 +50,10 @@ extension ImageContents {
         for task in tasks where task.innerTids.count > 32 || !task.innerTids.allSatisfy({ $0 > 0 }) {
             throw .inconsistent(record: "task \(task.tid)", why: "its TIDs in nested namespaces are none")
         }
+        for task in tasks where !task.cgroups.allSatisfy({ known.contains($0) }) {
+            throw .inconsistent(
+                record: "task \(task.tid)", why: "it is in a cgroup that the image does not hold")
+        }
         for cgroup in cgroups {
             guard cgroup.path.hasPrefix("/"), !cgroup.path.split(separator: "/").contains("..") else {
                 throw .inconsistent(record: "cgroup \(cgroup.number)", why: "'\(cgroup.path)' is no path of a cgroup")

@@ -3,9 +3,9 @@ public enum ImageFormat {
     /// `CRLABIMG`.
     static let magic: [UInt8] = [0x43, 0x52, 0x4c, 0x41, 0x42, 0x49, 0x4d, 0x47]
     /// What this build writes.
-    public static let version: UInt32 = 4
+    public static let version: UInt32 = 5
     /// What this build reads.
-    public static let readableVersions: ClosedRange<UInt32> = 4...4
+    public static let readableVersions: ClosedRange<UInt32> = 5...5
     /// Magic, version, a reserved word that is 0.
     static let preambleBytes = 16
     /// Tag, length, checksum.

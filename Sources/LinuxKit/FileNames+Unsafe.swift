@@ -222,6 +222,25 @@ extension Files {
         return errno == .exists ? true : nil
     }
 
+    /// How an epoll instance polls network devices, `struct epoll_params` (EPIOCGPARAMS); 0 for the default, and before 6.9.
+    public static func pollParameters(of epoll: Int32) -> UInt64 {
+        var word: UInt64 = 0
+        // SAFETY: the kernel writes eight bytes.
+        let answer = withUnsafeMutablePointer(to: &word) {
+            Kernel.attempt(.ioctl, Kernel.number(epoll), 0x8008_8a02, Kernel.number(UnsafeRawPointer($0)))
+        }
+        return Kernel.errno(of: answer) == nil ? word : 0
+    }
+
+    /// EPIOCSPARAMS.
+    public static func setPollParameters(of epoll: Int32, _ word: UInt64) throws(LinuxError) {
+        // SAFETY: the kernel reads eight bytes.
+        let answer = withUnsafePointer(to: word) {
+            Kernel.attempt(.ioctl, Kernel.number(epoll), 0x4008_8a01, Kernel.number(UnsafeRawPointer($0)))
+        }
+        if let errno = Kernel.errno(of: answer) { throw .call("ioctl", object: "epoll", errno) }
+    }
+
     /// Changes the owner of what an O_PATH descriptor names, a symbolic link itself too.
     public static func changeOwner(ofPath fd: Int32, _ uid: UInt32, _ gid: UInt32) throws(LinuxError) {
         // AT_EMPTY_PATH

@@ -142,6 +142,17 @@ extension Limits {
     /// for a task that was never asked, and since 6.0 level 0, and none lets a level be set.
     public static func chosen(inputOutputPriority priority: UInt32) -> UInt32 { priority >> 13 == 0 ? 0 : priority }
 
+    /// get_mempolicy(2) of the calling thread: mode and nodes; empty for the default, and where there are no policies.
+    public static func ownMemoryPolicy() -> [UInt64] {
+        var words: [UInt64] = [0, 0]
+        // SAFETY: the kernel writes a 32-bit mode and 64 bits of nodes, which `words` holds for the length of the call.
+        let answer = words.withUnsafeMutableBytes {
+            Kernel.attempt(
+                .get_mempolicy, Kernel.number($0.baseAddress), Kernel.number($0.baseAddress.map { $0 + 8 }), 64, 0, 0)
+        }
+        return Kernel.errno(of: answer) == nil && words[0] != 0 ? words : []
+    }
+
     /// ioprio_set(2) of one task.
     public static func setInputOutputPriority(of task: Int32, _ priority: UInt32) throws(LinuxError) {
         let answer = Kernel.attempt(.ioprio_set, 1, Kernel.number(task), UInt64(priority))

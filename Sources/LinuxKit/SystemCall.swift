@@ -125,6 +125,7 @@ public enum SystemCall: UInt64, Sendable {
     case mlock = 149
     case munlock = 150
     case mlockall = 151
+    case modify_ldt = 154
     case pivot_root = 155
     case prctl = 157
     case arch_prctl = 158
@@ -179,6 +180,9 @@ public enum SystemCall: UInt64, Sendable {
     case mq_timedreceive = 243
     case mq_getsetattr = 245
     case waitid = 247
+    case mbind = 237
+    case set_mempolicy = 238
+    case get_mempolicy = 239
     case keyctl = 250
     case ioprio_set = 251
     case ioprio_get = 252

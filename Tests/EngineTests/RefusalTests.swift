@@ -21,6 +21,7 @@ extension EngineTests {
             Case("fanotify", "fanotify"), Case("userfaultfd", "userfaultfd"),
             Case("perf", "perf"), Case("bpf", "bpf"),
             Case("sysv-undo", "SEM_UNDO"), Case("mseal", "sealed"), Case("secret-memory", "secret"),
+            Case("session-keyring", "keyring"), Case("segments", "descriptor table"),
             Case("mqueue-notify", "mq_notify"),
             Case("traced-child", "tracing"),
             Case("vfork", "vfork"), Case("foreign-terminal", "terminal"), Case("stray", "left the tree"),

@@ -23,12 +23,18 @@ public struct AddressSpaceRecord: ImageValue {
     public var dumpable: UInt32 = 1
     /// PR_GET_THP_DISABLE.
     public var hugePagesDisabled = false
+    /// PR_THP_DISABLE_EXCEPT_ADVISED goes with it.
+    public var hugePagesIfAdvised = false
     /// Whether some of its pages were transparent huge ones; if not, restore makes none while it fills the memory.
     public var hasHugePages = false
     /// mlockall(2) for mappings to come: MCL_FUTURE 2, MCL_ONFAULT 4; 0 for none.
     public var futureLock: UInt32 = 0
     /// Guard pages (MADV_GUARD_INSTALL): pairs of start and end, ascending.
     public var guards: [UInt64] = []
+    /// mbind(2): start, end, mode with its flags, and a mask of nodes, of each VMA that has a policy of its own.
+    public var memoryPolicies: [UInt64] = []
+    /// `/proc/PID/coredump_filter`.
+    public var coreDumpFilter: UInt32 = 0x33
     /// Private pages that are those of the process which restore forks this one from: pairs of start and end, ascending.
     /// The image holds them once, in the other address space, before all other pages.
     public var inherited: [UInt64] = []
@@ -54,9 +60,12 @@ public struct AddressSpaceRecord: ImageValue {
         try fields.number("executable", &executable)
         try fields.number("dumpable", &dumpable)
         try fields.flag("hugePagesDisabled", &hugePagesDisabled)
+        try fields.flag("hugePagesIfAdvised", &hugePagesIfAdvised)
         try fields.flag("hasHugePages", &hasHugePages)
         try fields.number("futureLock", &futureLock)
         try fields.words("guards", &guards)
+        try fields.words("memoryPolicies", &memoryPolicies)
+        try fields.number("coreDumpFilter", &coreDumpFilter)
         try fields.words("inherited", &inherited)
         try fields.list("vmas", &vmas)
     }

@@ -62,6 +62,10 @@ public struct InodeRecord: ImageValue {
     public var queue: [MessageQueueValue] = []
     /// Number of the ``NamespaceRecord`` whose mounts show it at its path; 0 when those of the root process do.
     public var mountNamespace: UInt32 = 0
+    /// Extended attributes of a nameless inode.
+    public var attributes: [FileAttributeValue] = []
+    /// Whether a `deleted` file was made without a name (O_TMPFILE), so that it may still get one.
+    public var isLinkable = false
 
     public init() {}
 
@@ -86,6 +90,8 @@ public struct InodeRecord: ImageValue {
         try fields.text("target", &target)
         try fields.list("queue", &queue)
         try fields.number("mountNamespace", &mountNamespace)
+        try fields.list("attributes", &attributes)
+        try fields.flag("isLinkable", &isLinkable)
     }
 }
 
@@ -144,6 +150,8 @@ public struct OpenFileRecord: ImageValue {
     public var eventIsSemaphore = false
     /// Of an epoll instance, in the order in which they were added as far as the kernel shows it.
     public var epollTargets: [EpollTargetValue] = []
+    /// How an epoll instance polls network devices: `struct epoll_params`; 0 for the default.
+    public var epollPolling: UInt64 = 0
     /// Of a timerfd.
     public var timer = TimerfdValue()
     /// Of a signalfd.
@@ -179,6 +187,7 @@ public struct OpenFileRecord: ImageValue {
         try fields.number("eventCount", &eventCount)
         try fields.flag("eventIsSemaphore", &eventIsSemaphore)
         try fields.list("epollTargets", &epollTargets)
+        try fields.hex("epollPolling", &epollPolling)
         try timer.transfer(&fields)
         try fields.hex("signalMask", &signalMask)
         try fields.list("watches", &watches)

@@ -36,6 +36,8 @@ public struct TaskRecord: ImageValue {
     public var fileSystem: UInt32 = 0
     /// Its TIDs in the PID namespaces below the root process's, outermost first.
     public var innerTids: [Int32] = []
+    /// Numbers of its ``CgroupRecord``s where they are not those of its process; or else empty.
+    public var cgroups: [UInt32] = []
 
     public init() {}
 
@@ -62,6 +64,7 @@ public struct TaskRecord: ImageValue {
         try fields.number("fileTable", &fileTable)
         try fields.number("fileSystem", &fileSystem)
         try fields.numbers("innerTids", &innerTids)
+        try fields.numbers("cgroups", &cgroups)
     }
 }
 

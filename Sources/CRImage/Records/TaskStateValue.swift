@@ -24,6 +24,8 @@ public struct TaskStateValue: ImageValue {
     public var securityLabel = ""
     /// Time that an interrupted sleep has left, in nanoseconds; 0 when the registers start the call again as it was.
     public var sleepNanoseconds: UInt64 = 0
+    /// set_mempolicy(2): mode with its flags, and the nodes 0 to 63 as a mask; empty for the default.
+    public var memoryPolicy: [UInt64] = []
 
     public init() {}
 
@@ -40,6 +42,7 @@ public struct TaskStateValue: ImageValue {
         try fields.words("seccompFilters", &seccompFilters)
         try fields.text("securityLabel", &securityLabel)
         try fields.number("sleepNanoseconds", &sleepNanoseconds)
+        try fields.words("memoryPolicy", &memoryPolicy)
     }
 }
 
@@ -73,6 +76,8 @@ public struct ProcessStateValue: ImageValue {
     /// ARCH_GET_XCOMP_PERM: state components that it asked for; 0 when the kernel does not tell.
     public var permittedComponents: UInt64 = 0
     public var aioRings: [AIORingValue] = []
+    /// Niceness of the session that it leads (`/proc/PID/autogroup`).
+    public var sessionNiceness: Int32 = 0
 
     public init() {}
 
@@ -83,6 +88,7 @@ public struct ProcessStateValue: ImageValue {
         try fields.flag("mergesMemory", &mergesMemory)
         try fields.hex("permittedComponents", &permittedComponents)
         try fields.list("aioRings", &aioRings)
+        try fields.number("sessionNiceness", &sessionNiceness)
     }
 }
 
@@ -109,6 +115,9 @@ extension ImageContents {
             guard state.affinity.count <= 4096, state.speculation.count <= 3 else { throw fail("it has too many CPUs") }
             guard state.userDispatch.isEmpty || state.userDispatch.count == 4 else {
                 throw fail("its user dispatch is incomplete")
+            }
+            guard state.memoryPolicy.isEmpty || state.memoryPolicy.count == 2 else {
+                throw fail("its memory policy is incomplete")
             }
             // Two centuries; every sum with a clock stays within 64 bits.
             guard state.sleepNanoseconds < 1 << 62 else { throw fail("it sleeps for ever") }

@@ -1,6 +1,7 @@
 // Holds one object that a dump may not know, and uses it at every step: `holder KIND`. For the tests that show how a
 // dump refuses by name and the program runs on unharmed; not a workload of the lab, so it has no workload.json.
 // Ends with `cannot: why` where this machine does not give such an object.
+#include <asm/ldt.h>
 #include <linux/aio_abi.h>
 #include <linux/bpf.h>
 #include <linux/io_uring.h>
@@ -193,6 +194,23 @@ static void make_secret_memory(void) {
     must(memory != MAP_FAILED && close(secret) == 0, "mmap");
 }
 static void use_memory(void) { must(*memory == workload_progress_count, "the memory"), *memory += 1; }
+
+static void make_session_keyring(void) {
+    // KEYCTL_JOIN_SESSION_KEYRING; KEY_SPEC_SESSION_KEYRING
+    made(syscall(SYS_keyctl, 1, NULL), "keyctl");
+    made(syscall(SYS_add_key, "user", "crlab", "secret", 6, -3), "add_key");
+}
+// KEYCTL_SEARCH
+static void use_session_keyring(void) { must(syscall(SYS_keyctl, 10, -3, "user", "crlab", 0) > 0, "the key"); }
+
+static void make_segments(void) {
+    struct user_desc segment = {.entry_number = 3, .base_addr = 4096, .limit = 1, .seg_32bit = 1, .useable = 1};
+    made(syscall(SYS_modify_ldt, 1, &segment, sizeof segment), "modify_ldt");
+}
+static void use_segments(void) {
+    uint64_t table[4] = {0};
+    must(syscall(SYS_modify_ldt, 0, table, sizeof table) > 0 && table[3] != 0, "the segment");
+}
 
 static void make_mqueue(void) {
     struct mq_attr attributes = {.mq_maxmsg = 4, .mq_msgsize = 8};
@@ -396,6 +414,8 @@ static const struct {
     {"sysv-undo", make_sysv_undo, use_sysv_undo},
     {"mseal", make_mseal, use_memory},
     {"secret-memory", make_secret_memory, use_memory},
+    {"session-keyring", make_session_keyring, use_session_keyring},
+    {"segments", make_segments, use_segments},
     {"mqueue", make_mqueue, use_mqueue},
     {"mqueue-notify", make_mqueue_notify, use_mqueue_notify},
     {"flock", make_flock, use_flock},
