@@ -126,6 +126,8 @@ extension DumpCollector {
             guard
                 status.specialDevice >> 32 == 1 && Self.statelessDevices.contains(status.specialDevice & 0xffff_ffff)
                     || Self.isConsole(status.specialDevice)
+                    // /dev/kmsg: where a reader stands is its own, a writer stands nowhere.
+                    || status.specialDevice == 1 << 32 | 11 && record.flags & 3 == 1
             else {
                 throw refuse(
                     process, object,

@@ -105,6 +105,7 @@ final class RestoreSession {
             try FaultPoint.restoreFiles.reach()
             // CLONE_FILES
             try root.call(.unshare, [0x400], doing: "have descriptors of its own")
+            try files.keepWriters(from: root)
             try build(tree, plan, files, namespaces, contents, image)
         } catch {
             tree.destroy()
@@ -151,6 +152,7 @@ final class RestoreSession {
         end("memory")
         try tree.settle()
         try fillPages(spaces, image)
+        files.finishPrograms()
         for record in live {
             try spaces.finish(record)
         }

@@ -38,7 +38,7 @@ extension RestoreFiles {
 
     /// Calls `make` with the path, or with one beside it when that is taken.
     private func freely(_ path: String, _ make: (String) throws(LinuxError) -> Void) throws(LinuxError) -> String {
-        try makeParents(of: path)
+        let path = try standing(path)
         var name = path
         for attempt in 0..<100 {
             do {
@@ -50,6 +50,34 @@ extension RestoreFiles {
             }
         }
         throw .call("create", object: path, .exists)
+    }
+
+    /// The path, once its folders are there. Where something else stands in place of one of them by now, the nearest folder
+    /// above is as good.
+    private func standing(_ path: String) throws(LinuxError) -> String {
+        var folder = Self.nearestFolder(above: path)
+        if Self.isBlocked(path, below: folder) {
+            if folder == "/" { folder = "" }
+            return folder + "/" + (path.split(separator: "/").last ?? "")
+        }
+        try makeParents(of: path)
+        return path
+    }
+
+    /// The folder nearest to a path that is there.
+    static func nearestFolder(above path: String) -> String {
+        var folder = DumpCollector.folder(of: path)
+        while folder != "/", (try? Files.plainStatus(of: folder))?.kind != .directory {
+            folder = DumpCollector.folder(of: folder)
+        }
+        return folder
+    }
+
+    /// Whether what follows in the path is there and no folder.
+    private static func isBlocked(_ path: String, below folder: String) -> Bool {
+        let rest = path.dropFirst(folder == "/" ? 0 : folder.utf8.count).split(separator: "/")
+        guard rest.count > 1, let next = rest.first else { return false }
+        return (try? Files.plainStatus(of: (folder == "/" ? "" : folder) + "/" + next)) != nil
     }
 
     /// A folder that is gone as well holds what was removed from it.

@@ -176,10 +176,42 @@ final class RestoreFiles {
             return fd
         }
         inodes[inode.number] = fd
+        if programs.contains(inode.number) {
+            writers[inode.number] = fd
+            inodes[inode.number] = try EngineError.wrap("open the program \(inode.path)") { () throws(LinuxError) in
+                try lift(try RestoreCalls.open("/proc/self/fd/\(fd)", rawFlags: 0), inode.path)
+            }
+            return
+        }
         if inode.kind == .memfd || inode.isLinkable {
             writers[inode.number] = try EngineError.wrap("open \(inode.kind) \(inode.path)") { () throws(LinuxError) in
                 try lift(try RestoreCalls.open("/proc/self/fd/\(fd)", rawFlags: 2), inode.path)
             }
+        }
+    }
+
+    /// Programs that have lost their name. While one is open for writing, no process can show it as its own.
+    lazy var programs: Set<UInt32> = Set(
+        contents.addressSpaces.map(\.executable).filter { number in
+            inodeRecords[number].map { $0.kind == .deleted && !$0.isWritten } ?? false
+        })
+
+    /// Whether a program's content is yet to come.
+    func isUnfinished(_ program: UInt32) -> Bool { programs.contains(program) && writers[program] != nil }
+
+    /// Takes from the root's stub what only the engine writes to.
+    func keepWriters(from root: RestoreStub) throws(EngineError) {
+        for number in programs {
+            if let fd = writers[number] { try root.call(.close, [UInt64(fd)], doing: "leave a program to the engine") }
+        }
+    }
+
+    /// Ends writing to programs, so that they can run.
+    func finishPrograms() {
+        for number in programs {
+            guard let fd = writers.removeValue(forKey: number) else { continue }
+            Files.close(fd)
+            mine.removeAll { $0 == fd }
         }
     }
 

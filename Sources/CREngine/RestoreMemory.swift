@@ -178,10 +178,11 @@ struct RestoreMemory {
             .flatMap { [whole[$0], whole[$0 + 1]] }
         var failure = Errno.invalid
         for auxiliary in [whole, short, []] {
-            for executable in [files.inodes[space.executable], nil] {
+            let isLate = files.isUnfinished(space.executable)
+            for executable in isLate ? [nil] : [files.inodes[space.executable], nil] {
                 guard let errno = try setMarks(auxiliary, executable) else {
                     // EBUSY: the present program is mapped, so it is not the engine's but one that fork(2) handed down.
-                    if executable == nil, files.inodes[space.executable] != nil, failure != .busy {
+                    if executable == nil, !isLate, files.inodes[space.executable] != nil, failure != .busy {
                         notes.append(
                             "/proc/\(stub.tid)/exe shows the engine's program: the kernel does not let it be set")
                     }

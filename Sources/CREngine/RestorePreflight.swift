@@ -331,9 +331,7 @@ struct RestorePreflight {
 
     /// What was removed is made again for a moment; folders that are gone as well come with it.
     private mutating func checkAncestor(of path: String) {
-        var folder = DumpCollector.folder(of: path)
-        while folder != "/", (try? Files.plainStatus(of: folder)) == nil { folder = DumpCollector.folder(of: folder) }
-        checkFolder(folder, of: "the deleted file \(path)")
+        checkFolder(RestoreFiles.nearestFolder(above: path), of: "the deleted file \(path)")
     }
 
     mutating func checkFolder(_ path: String, of what: String) {

@@ -65,6 +65,10 @@ final class RestoreSpaces {
         notes += vdso.takeNotes()
         guard let stub = tree.processes[record.pid], built[record.addressSpace] === stub else { return }
         try stub.memory?.finish()
+        // Its own removed program, which is whole now.
+        if let program = stub.memory?.space.executable, files.programs.contains(program) {
+            try stub.memory?.setMarks()
+        }
         notes += stub.memory?.notes ?? []
     }
 }

@@ -123,8 +123,11 @@ struct RestoreProcessState {
         let path = "/proc/\(stub.outer)/loginuid"
         guard let text = try? Files.text(of: path), let own = UInt32(text.filter(\.isNumber)), own != state.loginUser
         else { return [] }
-        let place = try stub.put(text: path)
-        let fd = try stub.remote.attempt(.openat, [RestoreStub.word(-100), place, 1])
+        // In a root directory of its own the task has another /proc, or none.
+        var fd: Int64 = -1
+        for path in [path, "/proc/self/loginuid"] where fd < 0 {
+            fd = try stub.remote.attempt(.openat, [RestoreStub.word(-100), try stub.put(text: path), 1])
+        }
         guard fd >= 0 else { return ["the audit identity of process \(stub.tid) could not be set"] }
         let value = Array("\(state.loginUser)".utf8)
         let errno = try stub.attempt(.write, [UInt64(fd), try stub.put(value), UInt64(value.count)])
