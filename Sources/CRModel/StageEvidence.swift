@@ -109,6 +109,11 @@ public struct StageEvidence: Codable, Hashable, Sendable {
         self.milliseconds = milliseconds
         self.imageBytes = imageBytes
     }
+
+    /// Whether the workload came to its end, or to a failure, before the runtime had anything to do with it.
+    public var endedBeforeDump: Bool {
+        stage == .dump && command.isEmpty && [.workloadDied, .workloadWrong].contains(ending)
+    }
 }
 
 /// A refusal that the runtime itself explains.

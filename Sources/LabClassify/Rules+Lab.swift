@@ -52,6 +52,19 @@ let labRules: [Rule] = [
             summary: "a PID that the dump needs was not kept free on \(context.place)",
             evidence: [EvidenceItem(kind: "runtime-log", text: text)])
     },
+    Rule(name: "ends-by-itself") { context in
+        // Nothing had touched the workload yet. In a sandbox it is the sandbox's kernel, and a fault has its own rules.
+        guard context.stage.endedBeforeDump, context.stage.faults.isEmpty,
+            context.runtimeFamily != RuntimeFamily.runsc.rawValue
+        else { return nil }
+        let text =
+            [context.stage.workload?.status, context.stage.workload?.stderrTail].compactMap { $0 }
+            .first { !$0.isEmpty && $0 != "verified" } ?? ""
+        return Diagnosis(
+            rule: "ends-by-itself", reason: .harnessWorkload, confidence: .supported,
+            summary: "\(context.cell.workload.rawValue) ended by itself on \(context.place), before any dump"
+                + (text.isEmpty ? "" : ": \(Text.cut(text))"))
+    },
     Rule(name: "image-damaged") { context in
         // The engine has an exit status for an image that it cannot read, whose versions are a rule of their own; CRIU
         // says how its reading ended.

@@ -43,9 +43,7 @@ let workloadRules: [Rule] = [
     Rule(name: "fails-in-sandbox") { context in
         // Started by the runtime in a kernel of its own, and wrong before anything was dumped: nothing but that kernel
         // is new to it. That it is slow there says nothing.
-        guard context.runtimeFamily == RuntimeFamily.runsc.rawValue, context.stage.stage == .dump,
-            context.stage.command.isEmpty, [.workloadWrong, .workloadDied].contains(context.stage.ending)
-        else { return nil }
+        guard context.runtimeFamily == RuntimeFamily.runsc.rawValue, context.stage.endedBeforeDump else { return nil }
         let status = context.stage.workload?.status ?? ""
         return Diagnosis(
             rule: "fails-in-sandbox", reason: .workloadUnsupported, confidence: .supported,

@@ -21,7 +21,16 @@ extension Runner {
         WorkQueue(
             actions: WorkQueue.Actions(
                 withGuest: { body in try await withGuest(host, purpose: "dump", body: body) },
-                perform: { key, guest, boot, _ in try await dump(key, in: guest, boot: boot) },
+                perform: { key, guest, boot, alone in
+                    let result = try await dump(key, in: guest, boot: boot)
+                    // Once may be chance; the same thing alone in a fresh guest is believed. A sandbox's kernel knows no chance.
+                    if !alone, case .done(let dumped) = result, dumped.evidence.endedBeforeDump,
+                        plan.scenario.runtime(key.runtime).dump.runtime.family != .runsc
+                    {
+                        return .tainted(dumped, why: "the workload ended by itself")
+                    }
+                    return result
+                },
                 guestFailure: { ($0 as? VMError)?.labFailure },
                 record: { key, found in
                     try await record(key, found)
