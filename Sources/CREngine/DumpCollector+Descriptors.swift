@@ -5,6 +5,8 @@ internal import LinuxKit
 extension DumpCollector {
     /// Character devices that are the same everywhere and keep no state: null, zero, full, random, urandom.
     private static let statelessDevices: Set<UInt64> = [3, 5, 7, 8, 9]
+    /// File systems with files that take a trigger: proc and cgroup2.
+    private static let pressureFiles: Set<UInt64> = [0x9fa0, 0x6367_7270]
 
     /// - Parameter pid: Any task that has the table.
     func collectDescriptors(of pid: Int32, number: UInt32) throws(EngineError) {
@@ -112,6 +114,11 @@ extension DumpCollector {
             }
             if let what = Self.kernelObjects[type] {
                 throw refuse(process, object, "\(what) is not carried by this version")
+            }
+            if record.flags & 3 != 0, link.hasPrefix("/proc/pressure/") || link.hasSuffix(".pressure"),
+                Self.pressureFiles.contains(type)
+            {
+                throw refuse(process, object, "what it waits for (pressure stall information) is not shown")
             }
             let isTemporary = record.flags & 0o20000000 != 0
             // O_TMPFILE (which includes O_DIRECTORY) says how the file was made, not how it is open.

@@ -59,6 +59,11 @@ extension DumpCollector {
         }
         value.state = state
         if events & 0x2000 != 0, !state.hasReceivedEnd { value.shutdown = 1 }
+        let signed = signedSockets[record.domain] ?? InetProbes.signed(domain: record.domain)
+        signedSockets[record.domain] = signed
+        if signed.contains(inode) {
+            throw refuse(socket.process, socket.object, "it signs what it sends (TCP MD5); its keys are not carried")
+        }
         if state == .listening { return try collectListener(socket, record, &value, info) }
         if isMultipath, state != .idle || value.shutdown != 0 {
             throw refuse(socket.process, socket.object, "a connection of multipath TCP is not carried")

@@ -104,6 +104,9 @@ extension DumpCollector {
         if let keyring = questions.keyring(answers) {
             throw refuse(remote.task, "process keyring \(keyring)", "keys that the kernel keeps are not carried")
         }
+        if questions.isSandboxed(answers) {
+            throw refuse(remote.task, "sandbox (Landlock)", "what it must not do is not carried")
+        }
         if questions.hasDescriptorTable(answers) {
             throw refuse(remote.task, "local descriptor table", "segments of modify_ldt(2) are not carried")
         }

@@ -84,7 +84,8 @@ extension DumpCollector {
         batch.add(.prctl, 3, doing: "ask whether it may be dumped")
         batch.add(.prctl, 42, doing: "ask for huge pages")
         batch.add(.brk, 0, doing: "read the program break")
-        let processQuestions = ProcessQuestions(at: scratch + UInt64(stateOffset), &batch)
+        let processQuestions = ProcessQuestions(
+            at: scratch + UInt64(stateOffset), mayLook: mayLook(process) ? process.subject : nil, &batch)
         let taskQuestions = TaskQuestions(task.state, at: scratch + UInt64(taskOffset), &batch)
         if signalTable != nil { askActions(process, scratch + UInt64(actionOffset), &batch) }
         let answers = try remote.run(batch)
@@ -124,6 +125,16 @@ extension DumpCollector {
         }
         if process.leaderHasEnded { try collectEndedLeader(process, &record) }
         contents.tasks.append(task)
+    }
+
+    /// Whether a process has the right to look at any other, the engine among them.
+    private func mayLook(_ process: FrozenTree.Process) -> Bool {
+        let others: Set<NamespaceKind> = [.pid, .user]
+        let isElsewhere = contents.namespaces.contains {
+            others.contains($0.kind) && (processNamespaces[process.pid]?.namespaces ?? []).contains($0.number)
+        }
+        // CAP_SYS_PTRACE
+        return !isElsewhere && process.status.capabilitiesEffective >> 19 & 1 != 0
     }
 
     /// Completes a record by what the task has answered.

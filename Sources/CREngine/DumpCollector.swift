@@ -71,6 +71,8 @@ final class DumpCollector {
     let network: DumpNetwork
     /// sk_shutdown by socket, as far as it was asked for: by family and protocol.
     var shutdowns: [Int32: [UInt64: UInt32]] = [:]
+    /// TCP sockets with keys, by family.
+    var signedSockets: [UInt32: Set<UInt64>] = [:]
     var multicastGroups: [InetProbes.Group]?
     /// Whether the workload goes on after the dump: then nothing may be taken from it.
     let keepsRunning: Bool

@@ -108,6 +108,21 @@ enum InetProbes {
         }
     }
 
+    /// TCP sockets that sign what they send with keys (TCP_MD5SIG), by inode number; those without a port do not show.
+    static func signed(domain: UInt32) -> Set<UInt64> {
+        // struct inet_diag_req_v2; the keys go with INET_DIAG_INFO (2), so bit 1.
+        var request: [UInt8] = [UInt8(domain), 6, 2, 0, 0xff, 0xff, 0xff, 0xff]
+        request += [UInt8](repeating: 0, count: 48)
+        var found: Set<UInt64> = []
+        try? SocketDump.each(request, "TCP sockets") { answer in
+            guard answer.count >= 72 else { return }
+            // INET_DIAG_MD5SIG
+            let attributes = RouteAttribute.parse(Array(answer.dropFirst(72)))
+            if attributes.contains(where: { $0.type == 18 }) { found.insert(UInt64(answer.half(at: 68))) }
+        }
+        return found
+    }
+
     /// Inode number of each socket of a protocol to its sk_shutdown, from sock_diag(7).
     ///
     /// - Returns: Nothing on kernels that do not list this protocol.

@@ -83,8 +83,14 @@ struct ProcessQuestions {
     private let descriptors: Int
     private let session: Int
     private let barriers: Int
+    private let stranger: Int?
 
-    init(at results: UInt64, _ batch: inout RemoteBatch) {
+    /// - Parameter mayLook: Its TID, where nothing but a sandbox keeps it from looking at the engine.
+    init(at results: UInt64, mayLook: Int32?, _ batch: inout RemoteBatch) {
+        // KCMP_VM
+        stranger = mayLook.map {
+            batch.ask(.kcmp, Kernel.number($0), UInt64(Kernel.attempt(.getpid)), 1, 0, 0)
+        }
         deny = batch.ask(.prctl, 66, 0, 0, 0, 0)  // PR_GET_MDWE, since 6.3
         merge = batch.ask(.prctl, 68, 0, 0, 0, 0)  // PR_GET_MEMORY_MERGE, since 6.4
         permission = batch.ask(.arch_prctl, 0x1022, results)  // ARCH_GET_XCOMP_PERM, since 5.16
@@ -112,6 +118,11 @@ struct ProcessQuestions {
     /// The serial number of a session keyring that is not the engine's; `nil` where both have the same.
     func sessionKeyring(_ answers: [Int64]) -> UInt64? {
         answers[session] > 0 && answers[session] != Self.ownSession ? UInt64(answers[session]) : nil
+    }
+
+    /// Whether it is kept from looking at others outside. Security modules with policies answer EACCES.
+    func isSandboxed(_ answers: [Int64]) -> Bool {
+        stranger.map { Kernel.errno(of: answers[$0]) == .notPermitted } ?? false
     }
 
     /// Whether it has a local descriptor table (modify_ldt(2)).

@@ -22,6 +22,7 @@ extension EngineTests {
             Case("perf", "perf"), Case("bpf", "bpf"),
             Case("sysv-undo", "SEM_UNDO"), Case("mseal", "sealed"), Case("secret-memory", "secret"),
             Case("session-keyring", "keyring"), Case("segments", "descriptor table"),
+            Case("landlock", "Landlock"), Case("signed-tcp", "MD5"),
             Case("mqueue-notify", "mq_notify"),
             Case("traced-child", "tracing"),
             Case("vfork", "vfork"), Case("foreign-terminal", "terminal"), Case("stray", "left the tree"),

@@ -10,6 +10,7 @@
 #include <linux/userfaultfd.h>
 #include <mqueue.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -210,6 +211,31 @@ static void make_segments(void) {
 static void use_segments(void) {
     uint64_t table[4] = {0};
     must(syscall(SYS_modify_ldt, 0, table, sizeof table) > 0 && table[3] != 0, "the segment");
+}
+
+static void make_landlock(void) {
+    // struct landlock_ruleset_attr: LANDLOCK_ACCESS_FS_MAKE_SOCK, which nothing here needs.
+    uint64_t handled = 1 << 9;
+    int rules = made(syscall(444, &handled, sizeof handled, 0), "landlock_create_ruleset");
+    made(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
+    made(syscall(446, rules, 0), "landlock_restrict_self");
+    close(rules);
+}
+static void use_landlock(void) {
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "not-allowed"};
+    int descriptor = made(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+    must(bind(descriptor, (struct sockaddr *)&name, sizeof name) == -1 && errno == EACCES, "the sandbox");
+    close(descriptor);
+}
+
+static void make_signed_tcp(void) {
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct tcp_md5sig key = {.tcpm_keylen = 3, .tcpm_key = "key"};
+    memcpy(&key.tcpm_addr, &name, sizeof name);
+    held = made(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+    made(setsockopt(held, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof key), "TCP_MD5SIG");
+    made(bind(held, (struct sockaddr *)&name, sizeof name), "bind");
+    made(listen(held, 1), "listen");
 }
 
 static void make_mqueue(void) {
@@ -416,6 +442,8 @@ static const struct {
     {"secret-memory", make_secret_memory, use_memory},
     {"session-keyring", make_session_keyring, use_session_keyring},
     {"segments", make_segments, use_segments},
+    {"landlock", make_landlock, use_landlock},
+    {"signed-tcp", make_signed_tcp, use_descriptor},
     {"mqueue", make_mqueue, use_mqueue},
     {"mqueue-notify", make_mqueue_notify, use_mqueue_notify},
     {"flock", make_flock, use_flock},
