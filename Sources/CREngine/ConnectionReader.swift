@@ -8,6 +8,7 @@ enum ConnectionReader {
     static let tcp: Int32 = 6
     /// Names of options at level TCP.
     enum Name {
+        static let noDelay: Int32 = 1
         static let maximumSegment: Int32 = 2
         static let info: Int32 = 11
         static let repair: Int32 = 19
@@ -81,7 +82,8 @@ enum ConnectionReader {
         value.sendScale = info.options & 4 != 0 ? info.sendScale : 0
         value.receiveScale = info.options & 4 != 0 ? info.receiveScale : 0
         value.maximumSegment = UInt32(bitPattern: try SocketCalls.number(fd, tcp, Name.maximumSegment))
-        value.timestamp = UInt32(bitPattern: try SocketCalls.number(fd, tcp, Name.timestamp))
+        value.timestamp = ConnectionClock.marked(
+            UInt32(bitPattern: try SocketCalls.number(fd, tcp, Name.timestamp)), options: info.options)
         value.window = (try? SocketCalls.option(fd, tcp, Name.repairWindow, capacity: 20)) ?? []
         if value.window.count != 20 { value.window = [] }
 

@@ -121,6 +121,7 @@ public enum Dump {
                 tree.release()
             } else {
                 try collector.network.hold()
+                collector.network.commit()
                 tree.bind()
                 collector.disownChildren()
                 try tree.kill()

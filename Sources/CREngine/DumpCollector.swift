@@ -175,7 +175,7 @@ final class DumpCollector {
         terminalCopies = []
         for content in contentFiles { Files.close(content.fd) }
         contentFiles = []
-        network.release()
+        network.close()
         for socket in sockets.values { Files.close(socket.copy) }
         sockets = [:]
         for fd in inFlight { Files.close(fd) }
@@ -225,7 +225,10 @@ final class DumpCollector {
         try resolveWatches()
         try collectPipes()
         try checkDeathSignals()
-        if let root = tree.processes.first?.subject { try network.collect(&contents, root: root) }
+        if let root = tree.processes.first?.subject {
+            let living = tree.processes.filter { !$0.isZombie }.map(\.pid)
+            try network.collect(&contents, root: root, processes: living)
+        }
     }
 
     /// What the kernel said of a task when it was first asked.

@@ -42,7 +42,8 @@ final class FrozenTree {
     /// The cgroup freezer that its runtime has stopped the tree with; `nil` for a tree that runs.
     private var freezer: Freezer?
     private var isThawed = false
-    private var keeper: FreezerKeeper?
+    /// Freezes the cgroup again when the engine is killed.
+    private var keeper: Keeper?
 
     /// - Parameters:
     ///   - wakeups: Blocked signals that end any wait.
@@ -130,7 +131,7 @@ final class FrozenTree {
         }
         isThawed = true
         try EngineError.wrap("take the tasks over from the freezer", task: root) { () throws(LinuxError) in
-            keeper = try FreezerKeeper(freezer)
+            keeper = try Keeper { _, _ in try? freezer.freeze() }
             try freezer.thaw()
         }
         var failure: EngineError?

@@ -41,6 +41,9 @@ final class DumpNetwork {
     /// A task in the tree's network namespace, once it is known.
     private var root: Int32 = 0
     private var isHeld = false
+    private var keeper: Keeper?
+    /// When the first connection was read.
+    private var readNanoseconds: UInt64 = 0
 
     /// Lets the workload take what no restore could put back, before another attempt.
     func awaitReaders() { gate.isUnread = true }
@@ -85,8 +88,10 @@ final class DumpNetwork {
 
     /// Keeps packets away from the connections, then reads them.
     ///
-    /// - Parameter root: A task of the tree; its network namespace is the one that the sockets belong to.
-    func collect(_ contents: inout ImageContents, root: Int32) throws(EngineError) {
+    /// - Parameters:
+    ///   - root: A task of the tree; its network namespace is the one that the sockets belong to, and the engine's.
+    ///   - processes: All that live.
+    func collect(_ contents: inout ImageContents, root: Int32, processes: [Int32]) throws(EngineError) {
         self.root = root
         guard mode == .keep, !members.isEmpty || !doors.isEmpty else { return }
         try refuseWaiting()
@@ -110,6 +115,8 @@ final class DumpNetwork {
         }
         // From now on nobody new comes; who came before that is counted.
         try refuseWaiting()
+        try keep(processes)
+        readNanoseconds = MonotonicClock.nanoseconds()
         for member in members {
             let fd = member.socket.copy
             do throws(LinuxError) {
@@ -132,6 +139,43 @@ final class DumpNetwork {
         }
         for index in contents.inetSockets.indices where contents.inetSockets[index].state != .idle {
             contents.inetSockets[index].lock = lockName
+        }
+    }
+
+    /// Gives the sockets to a child that takes them out of repair mode should the engine be killed. From ``commit()`` on it
+    /// ends the tree instead, with nothing said to the peers.
+    private func keep(_ processes: [Int32]) throws(EngineError) {
+        if members.isEmpty { return }
+        let members = members.map { (fd: $0.socket.copy, reuse: $0.reuse) }
+        let locks = lockName.isEmpty ? [] : owner == nil ? [lockName, passingName] : [lockName]
+        keeper = try EngineError.wrap("guard the connections") { () throws(LinuxError) in
+            try Keeper(keeping: members.map(\.fd), processes: processes) { isCommitted, kill in
+                if isCommitted {
+                    kill()
+                } else {
+                    for member in members { ConnectionReader.leaveRepair(member.fd, reuse: member.reuse) }
+                    for lock in locks { _ = try? PacketLock.remove(lock) }
+                }
+            }
+        }
+    }
+
+    /// The image is whole and the sockets are silent: from here on the tree ends, with the engine or without.
+    func commit() { keeper?.commit() }
+
+    /// Ends what is only there for the dump.
+    func close() {
+        release()
+        keeper?.dismiss()
+        keeper = nil
+    }
+
+    /// Moves the clocks of connections on to the moment in which the header's are read.
+    func advanceClocks(_ contents: inout ImageContents) {
+        let nanoseconds = MonotonicClock.nanoseconds() - readNanoseconds
+        for member in members {
+            let now = contents.inetSockets[member.index].stream.timestamp
+            contents.inetSockets[member.index].stream.timestamp = ConnectionClock.later(now, byNanoseconds: nanoseconds)
         }
     }
 

@@ -20,6 +20,7 @@ enum FaultPoint: String, CaseIterable {
     case restoreDescriptors = "restore-descriptors"
     case restoreState = "restore-state"
     case restoreArmed = "restore-armed"
+    case restoreAwake = "restore-awake"
     case restoreReleased = "restore-released"
 
     enum Action: String {

@@ -394,6 +394,28 @@ final class RestoreSession {
         return true
     }
 
+    /// A child that makes sure of all or nothing should the engine be killed from now on: until it is told that all tasks
+    /// survive the engine it ends those that do, and connections without a word to their peers, so that the image can be
+    /// restored again; later it does the rest.
+    ///
+    /// - Returns: `nil` for a single process with nothing that could be left half done.
+    private func keep(
+        _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord]
+    ) throws(EngineError) -> Keeper? {
+        let last = files.lastDescriptors
+        guard
+            live.count > 1 || !files.isConclusionEmpty || !last.connections.isEmpty || tree.namespaceInit != nil
+        else { return nil }
+        let pids = live.map { tree.outer($0.pid) } + (tree.namespaceInit.map { [$0.outer] } ?? [])
+        return try EngineError.wrap("guard the restored tree") { () throws(LinuxError) in
+            try Keeper(keeping: last.connections + last.others, processes: pids) { isCommitted, kill in
+                if isCommitted { return files.conclude() }
+                kill()
+                for fd in last.connections { try? ConnectionReader.enterRepair(fd) }
+            }
+        }
+    }
+
     /// The point of no return: timers start, the engine's pages go, all tasks run.
     private func letGo(
         _ tree: RestoreTree, _ files: RestoreFiles, _ live: [ProcessRecord], _ tasks: [Int32: [TaskRecord]],
@@ -403,20 +425,23 @@ final class RestoreSession {
         for record in live { sharers[record.addressSpace, default: 0] += 1 }
         for record in live { try arm(tree, record, tasks[record.pid] ?? []) }
         try files.arm { tree.outer($0) }
+        let keeper = try keep(tree, files, live)
+        defer { keeper?.dismiss() }
         if let first = tree.namespaceInit {
             try RestoreInit.start(first, root: contents.header.root, detach: options.detach)
         }
         try FaultPoint.restoreArmed.reach()
-        // What cannot be done twice, so that an engine that is killed here costs a name or a connection: as late as can be,
-        // and nothing that takes time stands between it and the release.
-        files.activateConnections()
+        files.wakeConnections()
         files.systemV.commit()
-        files.removeOtherNames()
-        files.close(but: files.inotifies.union(files.watchedInodes))
+        let last = files.lastDescriptors
+        files.closeMost(but: files.inotifies.union(files.watchedInodes).union(last.connections))
         try files.watch()
-        // From here on the tasks survive the engine, all together: whoever is not detached yet is let go with its end.
+        try FaultPoint.restoreAwake.reach()
+        // From here on the tasks survive the engine: whoever is not detached yet is let go with its end.
         for task in contents.tasks.reversed() { try? Ptrace.setOptions(tree.outer(task.tid), []) }
+        keeper?.commit()
         try FaultPoint.restoreReleased.reach()
+        files.conclude()
         files.close()
         try letStand(tree, stopped, contents)
         tree.namespaces?.freeze()

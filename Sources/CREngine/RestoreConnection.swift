@@ -221,8 +221,20 @@ enum RestoreConnection {
 
     // MARK: Life
 
-    /// Lets a rebuilt connection go on; what was never sent is sent now.
-    static func activate(_ fd: Int32, _ record: InetSocketRecord, reuse: Int32) throws(LinuxError) {
+    /// Lets a rebuilt connection go on, and gives it what was never sent.
+    ///
+    /// - Precondition: Nothing it sends gets out.
+    static func wake(_ fd: Int32, _ record: InetSocketRecord, reuse: Int32) throws(LinuxError) {
+        if record.state == .synSent { return }
+        ConnectionReader.leaveRepair(fd, reuse: reuse)
+        let unsent = record.stream.sendQueue.suffix(Int(record.stream.unsentBytes))
+        if !unsent.isEmpty { try send(fd, unsent) }
+    }
+
+    /// Lets it hear of its peer; may be done twice.
+    ///
+    /// - Precondition: It is awake, and packets come and go.
+    static func meetPeer(_ fd: Int32, _ record: InetSocketRecord, reuse: Int32) throws(LinuxError) {
         if record.state == .synSent {
             defer { try? SocketCalls.setNumber(fd, 1, 2, reuse) }
             return try connect(fd, record.peer)
@@ -230,10 +242,13 @@ enum RestoreConnection {
         // A window probe goes out, whose answer tells both sides where they are.
         try SocketCalls.setNumber(fd, tcp, Name.repair, 0)
         try SocketCalls.setNumber(fd, 1, 2, reuse)
-        let unsent = record.stream.sendQueue.suffix(Int(record.stream.unsentBytes))
-        if !unsent.isEmpty { try send(fd, unsent) }
         if record.stream.isEndUnsent { try SocketCalls.shutdown(fd, 1) }
         if record.shutdown & 1 != 0 { try SocketCalls.shutdown(fd, 0) }
+        if record.stream.unsentBytes > 0, try SocketCalls.number(fd, tcp, Name.noDelay) == 0 {
+            // It goes out when this is set.
+            try SocketCalls.setNumber(fd, tcp, Name.noDelay, 1)
+            try SocketCalls.setNumber(fd, tcp, Name.noDelay, 0)
+        }
     }
 
     private static func connect(_ fd: Int32, _ peer: [UInt8]) throws(LinuxError) {

@@ -31,9 +31,14 @@ extension RestoreFiles {
         passingFolders = []
     }
 
-    /// Takes away the names that the dump made, once the tree is sure to run.
+    /// Whether the dump has made names.
+    var hasOtherNames: Bool { contents.inodes.contains(where: \.isOtherNameOurs) }
+
+    /// Takes away the names that the dump made, once the tree is sure to run; no inotify instance tells of it.
     func removeOtherNames() {
+        guard hasOtherNames else { return }
         for inode in contents.inodes where inode.isOtherNameOurs { try? Files.unlink(inode.otherName) }
+        for fd in inotifies { try? Files.drain(fd) }
     }
 
     /// Calls `make` with the path, or with one beside it when that is taken.

@@ -55,12 +55,15 @@ final class RestoreFiles {
     }
 
     /// Closes the engine's copies; the stubs keep theirs.
-    ///
-    /// - Parameter kept: Descriptors that stay open until the next call.
-    func close(but kept: Set<Int32> = []) {
+    func close() {
         systemV.undo()
-        sockets.close()
         sockets.inet.abandon()
+        closeMost(but: [])
+    }
+
+    /// - Parameter kept: Descriptors that stay open until ``close()``.
+    func closeMost(but kept: Set<Int32>) {
+        sockets.close()
         for fd in mine + temporary where !kept.contains(fd) { Files.close(fd) }
         mine = mine.filter { kept.contains($0) }
         temporary = []
@@ -403,14 +406,6 @@ final class RestoreFiles {
         for file in contents.openFiles where file.kind == .socket {
             if let fd = sockets.descriptors[file.socket] { openFiles[file.number] = fd }
         }
-    }
-
-    /// Brings connections back to life.
-    ///
-    /// - Precondition: Nothing can fail any more, and no task runs yet.
-    func activateConnections() {
-        sockets.inet.activate(sockets.descriptors)
-        notes += sockets.inet.notes
     }
 
     /// Gives sockets what must wait until they are connected and filled.

@@ -4,7 +4,7 @@ internal import LinuxKit
 /// The Internet sockets of an image.
 ///
 /// Connections are rebuilt in repair mode, in which nothing is sent and closing says nothing to the peer; they come to
-/// life in ``activate(_:)``, when nothing can fail any more. Until then a packet lock keeps their peers' packets away:
+/// life in ``wake(_:)``. Until ``admit(_:)``, when nothing can fail any more, a packet lock keeps their peers' packets away:
 /// the one that the dump left, or else one of this process.
 final class RestoreInet {
     private let records: [UInt32: InetSocketRecord]
@@ -16,7 +16,10 @@ final class RestoreInet {
     private var lockName = ""
     /// Whether this restore has made the lock, rather than found it.
     private var isMine = false
+    /// Connections that were brought to life and do not know their peers yet.
+    private var awake: [Int32] = []
     private let mode: TCPConnections
+    private let header: ImageHeader
 
     static let reuseAddress: UInt32 = 2
     static let reusePort: UInt32 = 15
@@ -25,6 +28,7 @@ final class RestoreInet {
 
     init(_ contents: ImageContents, _ mode: TCPConnections) {
         self.mode = mode
+        header = contents.header
         var records = Dictionary(
             contents.inetSockets.map { ($0.socket, $0) }, uniquingKeysWith: { first, _ in first })
         sockets = Dictionary(contents.sockets.map { ($0.number, $0) }, uniquingKeysWith: { first, _ in first })
@@ -90,8 +94,15 @@ final class RestoreInet {
         }
     }
 
-    /// After a failure: what the dump has left stays for another try.
-    func abandon() { if isMine { unlock() } }
+    /// Whether there is a lock to take away.
+    var isLocked: Bool { !lockName.isEmpty }
+
+    /// After a failure: connections can be closed without a word, and what the dump has left stays for another try.
+    func abandon() {
+        for fd in awake { try? ConnectionReader.enterRepair(fd) }
+        awake = []
+        if isMine { unlock() }
+    }
 
     private func unlock() {
         isMine = false
@@ -273,23 +284,46 @@ final class RestoreInet {
     private func openConnection(
         _ fd: Int32, _ record: InetSocketRecord, _ socket: SocketRecord
     ) throws(LinuxError) {
+        var record = record
+        record.stream.timestamp = ConnectionClock.later(
+            record.stream.timestamp, byNanoseconds: RestoreTime.elapsedNanoseconds(header))
         prepare(fd, record, socket, bindsDevice: false)
         try RestoreConnection.rebuild(fd, record)
         finish(fd, record, socket)
     }
 
-    /// Brings all connections to life.
+    /// Which of the engine's descriptors are connections.
+    func connections(_ descriptors: [UInt32: Int32]) -> [Int32] { living(descriptors).map(\.fd) }
+
+    private func living(_ descriptors: [UInt32: Int32]) -> [(fd: Int32, record: InetSocketRecord, reuse: Int32)] {
+        records.sorted { $0.key < $1.key }.compactMap { number, record in
+            guard let fd = descriptors[number], let socket = sockets[number], socket.type == 1 else { return nil }
+            guard record.state.isConnection || record.state == .synSent else { return nil }
+            return (fd, record, Self.number(socket, Self.reuseAddress))
+        }
+    }
+
+    /// Brings all connections to life, behind the packet lock: to their peers nothing has happened yet.
     ///
     /// - Parameter descriptors: Number of a ``SocketRecord`` to the engine's descriptor.
+    /// - Precondition: No task runs yet.
+    func wake(_ descriptors: [UInt32: Int32]) {
+        for (fd, record, reuse) in living(descriptors) {
+            awake.append(fd)
+            do throws(LinuxError) { try RestoreConnection.wake(fd, record, reuse: reuse) } catch {
+                notes.append("\(describe(record)) could not go on: \(error.explanation.line)")
+            }
+        }
+    }
+
+    /// Lets their peers' packets in again; may be done twice.
+    ///
     /// - Precondition: Nothing can fail any more, and no task runs yet.
-    func activate(_ descriptors: [UInt32: Int32]) {
+    func admit(_ descriptors: [UInt32: Int32]) {
         unlock()
-        for (number, record) in records.sorted(by: { $0.key < $1.key }) {
-            guard let fd = descriptors[number], let socket = sockets[number], socket.type == 1 else { continue }
-            guard record.state.isConnection || record.state == .synSent else { continue }
-            do throws(LinuxError) {
-                try RestoreConnection.activate(fd, record, reuse: Self.number(socket, Self.reuseAddress))
-            } catch {
+        awake = []
+        for (fd, record, reuse) in living(descriptors) {
+            do throws(LinuxError) { try RestoreConnection.meetPeer(fd, record, reuse: reuse) } catch {
                 notes.append("\(describe(record)) could not go on: \(error.explanation.line)")
             }
         }

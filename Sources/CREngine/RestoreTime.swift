@@ -51,6 +51,7 @@ extension DumpCollector {
         }
         contents.header.monotonicNanoseconds = seen(1, offsets.monotonic &- own.monotonic)
         contents.header.boottimeNanoseconds = seen(7, offsets.boottime &- own.boottime)
+        network.advanceClocks(&contents)
     }
 }
 
@@ -80,6 +81,17 @@ struct RestoreTime {
             monotonic: source.monotonic
                 &+ shift(1, header.monotonicNanoseconds, header.monotonicOffset, own.monotonic),
             boottime: source.boottime &+ shift(7, header.boottimeNanoseconds, header.boottimeOffset, own.boottime))
+    }
+
+    /// How long ago the dump read its clocks; 0 where the host's clock is behind the source's.
+    static func elapsedNanoseconds(_ header: ImageHeader) -> UInt64 {
+        guard header.bootID == bootID() else {
+            let now = MonotonicClock.nanoseconds(of: 0)
+            return now > header.realtimeNanoseconds ? now - header.realtimeNanoseconds : 0
+        }
+        let own = TimeOffsets.of(Int32(Kernel.attempt(.getpid)))
+        let now = Int64(clamping: MonotonicClock.nanoseconds(of: 7)) &- own.boottime
+        return UInt64(max(0, now &- (Int64(clamping: header.boottimeNanoseconds) &- header.boottimeOffset)))
     }
 
     /// Changes with every boot.

@@ -1,5 +1,6 @@
 /// Drops the packets that would reach sockets which are not there for a while, so that nobody is told so: a segment
-/// without a socket is answered with RST, which ends the peer's connection.
+/// without a socket is answered with RST, which ends the peer's connection. And those that such connections send: what a
+/// peer gets after a connection was read, nobody knows of any more.
 ///
 /// A table of nf_tables, made by netlink messages, so that no program is needed.
 ///
@@ -22,6 +23,8 @@ public enum PacketLock {
 
         /// As the kernel of the receiving side sees it: source, destination, both ports.
         fileprivate var key: [UInt8] { peer + local + PacketLock.big(peerPort) + PacketLock.big(localPort) }
+        /// The same, of what it sends.
+        fileprivate var sentKey: [UInt8] { local + peer + PacketLock.big(localPort) + PacketLock.big(peerPort) }
     }
 
     /// A port on which the workload waits for connections; only first segments (SYN) for it are dropped.
@@ -139,10 +142,12 @@ public enum PacketLock {
         let create: UInt16 = 0x600
         var parts: [(type: UInt16, flags: UInt16, attributes: [[UInt8]])] = []
         parts.append((newTable, create, [Message.text(1, name)] + (flags == 0 ? [] : [Message.big(2, flags)])))
-        // NF_INET_LOCAL_IN, before filters of other priorities: NFTA_CHAIN_HOOK with number and priority.
-        let hook = Message.nest(4, [Message.big(1, 1), Message.big(2, UInt32(bitPattern: -400))])
-        parts.append(
-            (newChain, create, [Message.text(1, name), Message.text(3, "in"), hook, Message.text(7, "filter")]))
+        // NF_INET_LOCAL_IN, NF_INET_LOCAL_OUT, before filters of other priorities: NFTA_CHAIN_HOOK with number and priority.
+        for (chain, number) in [("in", UInt32(1)), ("out", 3)] where chain == "in" || !connections.isEmpty {
+            let hook = Message.nest(4, [Message.big(1, number), Message.big(2, UInt32(bitPattern: -400))])
+            parts.append(
+                (newChain, create, [Message.text(1, name), Message.text(3, chain), hook, Message.text(7, "filter")]))
+        }
 
         for (number, kind) in kinds(connections, listeners).enumerated() where !kind.keys.isEmpty {
             // NLM_F_CREATE; table, name, flags (with a timeout 0x10), key type and length, timeout, ID.
@@ -170,7 +175,7 @@ public enum PacketLock {
             }
             let rule = Message.nest(4, expressions(kind, set: UInt32(number + 1)))
             // NLM_F_CREATE | NLM_F_APPEND
-            parts.append((newRule, 0xc00, [Message.text(1, name), Message.text(2, "in"), rule]))
+            parts.append((newRule, 0xc00, [Message.text(1, name), Message.text(2, kind.chain), rule]))
         }
         return parts
     }
@@ -184,19 +189,23 @@ public enum PacketLock {
         /// What is loaded before the lookup: header (1 network, 2 transport), offset, count, register.
         var loads: [(base: UInt32, offset: UInt32, count: UInt32, register: UInt32)]
         var expires: Bool
+        var chain = "in"
     }
 
     private static func kinds(_ connections: [Connection], _ listeners: [Listener]) -> [Kind] {
         func keys(_ listeners: [Listener]) -> [[UInt8]] { Array(Set(listeners.map { $0.address + big($0.port) })) }
         let fixed = listeners.filter { !$0.address.isEmpty }
         let any = listeners.filter { $0.address.isEmpty }
+        func connected(_ name: String, _ bytes: Int, _ chain: String, _ key: KeyPath<Connection, [UInt8]>) -> Kind {
+            Kind(
+                name: name, family: bytes == 4 ? 2 : 10,
+                keys: Array(Set(connections.filter { $0.local.count == bytes }.map { $0[keyPath: key] })),
+                loads: bytes == 4 ? [(1, 12, 8, 8), (2, 0, 4, 10)] : [(1, 8, 32, 8), (2, 0, 4, 16)], expires: false,
+                chain: chain)
+        }
         return [
-            Kind(
-                name: "c4", family: 2, keys: Array(Set(connections.filter { $0.local.count == 4 }.map(\.key))),
-                loads: [(1, 12, 8, 8), (2, 0, 4, 10)], expires: false),
-            Kind(
-                name: "c6", family: 10, keys: Array(Set(connections.filter { $0.local.count == 16 }.map(\.key))),
-                loads: [(1, 8, 32, 8), (2, 0, 4, 16)], expires: false),
+            connected("c4", 4, "in", \.key), connected("c6", 16, "in", \.key),
+            connected("o4", 4, "out", \.sentKey), connected("o6", 16, "out", \.sentKey),
             Kind(
                 name: "l4", family: 2, keys: keys(fixed.filter { !$0.isVersion6 }),
                 loads: [(1, 16, 4, 8), (2, 2, 2, 9)], expires: true),

@@ -12,7 +12,7 @@ extension EngineTests {
         ]
         static let restorePoints = [
             "restore-read", "restore-files", "restore-tasks", "restore-pages", "restore-descriptors", "restore-state",
-            "restore-armed", "restore-released",
+            "restore-armed", "restore-awake", "restore-released",
         ]
 
         @Test("while it dumps", arguments: workloads, dumpPoints)

@@ -116,7 +116,8 @@ final class RunningWorkload {
     func endWitness() throws {
         guard let witness else { return }
         try Data().write(to: URL(filePath: directory + "/witness-stop"))
-        let code = Command.end(of: witness, seconds: 20)
+        // A peer whose segments got no answer for some seconds waits as long again.
+        let code = Command.end(of: witness, seconds: 40)
         self.witness = nil
         if code != 0 { throw Failure("the witness ended with \(code.map(String.init) ?? "nothing")" + witnessWords) }
     }

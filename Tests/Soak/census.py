@@ -21,6 +21,13 @@ def words(pid):
     return f"{command[:60]} ({found[0]})"
 
 
+def runs(pid, program):
+    try:
+        return os.readlink(f"/proc/{pid}/exe") == program
+    except OSError:
+        return False
+
+
 def tables():
     """Names of nf_tables tables: packet locks."""
     found = set()

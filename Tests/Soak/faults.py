@@ -5,7 +5,7 @@ import math
 DUMP_POINTS = ["dump-frozen", "dump-collected", "dump-metadata", "dump-written", "dump-committed", "dump-ending"]
 RESTORE_POINTS = [
     "restore-read", "restore-files", "restore-tasks", "restore-pages", "restore-descriptors", "restore-state",
-    "restore-armed", "restore-released",
+    "restore-armed", "restore-awake", "restore-released",
 ]
 
 # Name to weight: how often it is drawn.
