@@ -100,10 +100,10 @@ extension DumpCollector {
         return number
     }
 
-    /// Threads may differ from their process in every namespace but the user and mount ones.
+    /// Refuses threads in other namespaces than their process.
     private func checkThreads(_ process: FrozenTree.Process, _ links: [String: String]) throws(EngineError) {
-        for task in process.tasks.dropFirst() {
-            for name in ["net", "ipc", "uts", "cgroup"] {
+        for task in process.tasks.dropFirst() where ahead[task]?.sharesNamespaces != true {
+            for name in TasksAhead.threadNamespaces {
                 let link = try? Files.link("/proc/\(task)/ns/\(name)")
                 if link != links[name] {
                     throw refuse(task, "namespace \(link ?? name)", "it is in another namespace than its process")

@@ -38,6 +38,7 @@ extension DumpCollector {
 
     /// The descriptors of a thread's own table can only be fetched through a pidfd of the thread.
     private func checkTables(of task: Int32, in process: Int32) throws(EngineError) {
+        if ahead[task]?.sharesFiles == true { return }
         let same = try EngineError.wrap("compare with task \(task)", task: task) { () throws(LinuxError) in
             try Kcmp.same(.files, process, task)
         }

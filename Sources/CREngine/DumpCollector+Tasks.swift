@@ -259,7 +259,8 @@ extension DumpCollector {
         let status = try status(of: tid)
         let stat: TaskStat
         (stat, record.pendingSignals) = try EngineError.wrap("read the task", task: tid) { () throws(LinuxError) in
-            (try Procfs.stat(tid, in: process.pid), try Ptrace.pendingSiginfo(tid, shared: false))
+            let stat = if let known = ahead[tid]?.stat { known } else { try Procfs.stat(tid, in: process.pid) }
+            return (stat, try Ptrace.pendingSiginfo(tid, shared: false))
         }
         record.comm = stat.comm
         let isSignalDue = (status.pendingSignals | status.sharedPendingSignals) & ~remote.originalMask != 0

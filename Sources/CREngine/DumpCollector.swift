@@ -111,6 +111,7 @@ final class DumpCollector {
     var mountRoots: [UInt32: Int32] = [:]
     /// `/proc/TID/status` of frozen tasks, where nothing changes any more but pending signals.
     private var statuses: [Int32: TaskStatus] = [:]
+    private(set) var ahead = TasksAhead()
 
     /// A list that is changed in place, in the kernel's own order.
     final class KnownFiles {
@@ -184,8 +185,10 @@ final class DumpCollector {
 
     /// Fills ``contents``.
     func collect() throws(EngineError) {
+        ahead = try TasksAhead(tree)
         try beginNamespaces()
         for process in tree.processes {
+            if !process.isZombie { statuses[process.subject] = process.status }
             innerTids[process.pid] = try levels(process.status.namespaceProcesses, process.pid).pid
             for task in process.tasks where task != process.pid {
                 if task == process.subject { owners[task] = process.pid }
@@ -210,7 +213,8 @@ final class DumpCollector {
             }
         }
         // No mount namespace is visited any more, which takes a process of one thread.
-        mappingsAhead = MappingsAhead(tree.processes.filter { !$0.isZombie }.map(\.subject))
+        mappingsAhead = MappingsAhead(
+            tree.processes.filter { !$0.isZombie && !ahead.knowsMappings(of: $0.subject) }.map(\.subject))
         for process in tree.processes {
             try checkInterruption()
             try collect(process)
@@ -233,7 +237,7 @@ final class DumpCollector {
 
     /// What the kernel said of a task when it was first asked.
     func status(of task: Int32) throws(EngineError) -> TaskStatus {
-        if let known = statuses[task] { return known }
+        if let known = statuses[task] ?? ahead[task]?.status { return known }
         let status = try EngineError.wrap("read the status", task: task) { () throws(LinuxError) in
             try Procfs.status(task)
         }
@@ -300,6 +304,7 @@ final class DumpCollector {
 
         // The mappings first: the scratch memory of the remote calls must not be among them.
         let mappings = try EngineError.wrap("read the mappings", task: pid) { () throws(LinuxError) in
+            if let known = ahead.takeMappings(of: subject) { return known }
             if let known = try mappingsAhead?.next(subject) { return known }
             return try Procfs.mappings(subject)
         }
@@ -312,7 +317,9 @@ final class DumpCollector {
         for task in process.tasks.dropFirst() {
             let tableIsShared = !partedTables.contains(task)
             let systemIsShared = try EngineError.wrap("compare with task \(subject)", task: task) {
-                () throws(LinuxError) in try Kcmp.same(.filesystem, subject, task)
+                () throws(LinuxError) in
+                if ahead[task]?.sharesFileSystem == true { return true }
+                return try Kcmp.same(.filesystem, subject, task)
             }
             if tableIsShared, systemIsShared { continue }
             let ownTable = tableIsShared ? table.number : try parted(tableOf: task)

@@ -87,8 +87,9 @@ final class FrozenTree {
                 processes.append(process)
                 if process.isZombie { lostSomebody = true }
                 // The whole process stands still, so its list of children can only lose members now.
-                for task in process.tasks {
-                    let children = try children(of: task, in: pid)
+                let looks = try Workers.map(process.tasks) { try? Procfs.children(of: $0, in: pid) }
+                for (task, children) in zip(process.tasks, looks) {
+                    let children = if let children { children } else { try self.children(of: task, in: pid) }
                     if children.isEmpty { continue }
                     parents.append((task, pid))
                     for child in children where known.insert(child).inserted { order.append(child) }
@@ -417,8 +418,9 @@ final class FrozenTree {
             for process in level where !process.isZombie { try? Signals.send(Signals.kill, to: process.pid) }
             try FaultPoint.dumpEnding.reach()
             for process in level {
-                // A leader reports its end only after the other threads of its process were reaped.
-                for task in process.tasks.reversed() { try awaitEnd(task, deadline) }
+                // In the order in which the kernel wakes them, so that some are reaped while others end. A leader reports its
+                // end only after the other threads of its process were reaped.
+                for task in process.tasks.dropFirst() + process.tasks.prefix(1) { try awaitEnd(task, deadline) }
             }
         }
         giveToFreezer()

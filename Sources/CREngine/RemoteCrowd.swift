@@ -44,6 +44,7 @@ struct RemoteCrowd {
         /// Its numbers in its own PID namespace.
         let process: Int32
         let tid: Int32
+        let lane: Int
         var batch: RemoteBatch
         fileprivate(set) var answers: [Int64] = []
         fileprivate(set) var results: [UInt64] = []
@@ -51,34 +52,37 @@ struct RemoteCrowd {
         fileprivate var isRunning = false
         fileprivate var isDone = false
 
-        init(_ remote: RemoteTask, process: Int32, tid: Int32, _ batch: RemoteBatch = RemoteBatch()) {
+        init(_ remote: RemoteTask, process: Int32, tid: Int32, lane: Int = 0, _ batch: RemoteBatch = RemoteBatch()) {
             self.remote = remote
             self.process = process
             self.tid = tid
+            self.lane = lane
             self.batch = batch
         }
     }
 
-    /// Where member `index` of a series finds room for what its calls write.
-    func results(_ index: Int) -> UInt64 { lane(index) + Self.resultOffset }
+    /// Where a member finds room for what its calls write.
+    func results(_ member: Member) -> UInt64 { lane(member.lane) + Self.resultOffset }
 
     private func lane(_ index: Int) -> UInt64 { memory.start + 8192 + UInt64(index) * Self.laneBytes }
 
-    /// Makes the calls of all members, and gives them back registers and mask, whatever happens.
+    /// Lets all members make their calls. ``end(_:)`` must follow, unless this fails: then they have registers and mask back.
     ///
-    /// - Precondition: They rest in a stop; none has more than ``calls`` - 1 calls.
-    func run(_ members: [Member]) throws(EngineError) {
+    /// - Precondition: They rest in a stop; none has more than ``calls`` - 1 calls, or the lane of somebody who is not done.
+    func begin(_ members: [Member]) throws(EngineError) {
         var failure: EngineError?
-        do throws(EngineError) { try make(members, .dumpAskingThreads) } catch { failure = error }
-        for member in members where member.isStarted {
-            do throws(EngineError) {
-                if member.isRunning { try finish(member) }
-                try member.remote.giveBack()
-            } catch {
-                failure = failure ?? error
-            }
-        }
-        if let failure { throw failure }
+        do throws(EngineError) { try launch(members, .dumpAskingThreads) } catch { failure = error }
+        guard let failure else { return }
+        _ = giveBack(members)
+        throw failure
+    }
+
+    /// Waits for the calls of all members, and gives them back registers and mask, whatever happens.
+    func end(_ members: [Member]) throws(EngineError) {
+        var failure: EngineError?
+        do throws(EngineError) { try wait(members) } catch { failure = error }
+        let second = giveBack(members)
+        if let failure = failure ?? second { throw failure }
         for member in members {
             // Calls that a stop has interrupted are made again.
             for (index, entry) in member.batch.entries.enumerated()
@@ -90,11 +94,33 @@ struct RemoteCrowd {
         }
     }
 
+    /// - Returns: The first failure; all others are tried nevertheless.
+    private func giveBack(_ members: [Member]) -> EngineError? {
+        var failure: EngineError?
+        for member in members where member.isStarted {
+            do throws(EngineError) {
+                if member.isRunning { try finish(member) }
+                try member.remote.giveBack()
+            } catch {
+                failure = failure ?? error
+            }
+        }
+        return failure
+    }
+
     /// Makes the calls of all members, who stay where they come to stand.
-    func make(_ members: [Member], _ point: FaultPoint = .dumpAsking) throws(EngineError) {
+    func make(_ members: [Member]) throws(EngineError) {
+        try launch(members, .dumpAsking)
+        try wait(members)
+    }
+
+    private func launch(_ members: [Member], _ point: FaultPoint) throws(EngineError) {
         try prepare(members)
-        for (index, member) in members.enumerated() { try start(member, index) }
+        for member in members { try start(member) }
         try point.reach()
+    }
+
+    private func wait(_ members: [Member]) throws(EngineError) {
         var waiting = Array(members.indices)
         for _ in 0..<16 where !waiting.isEmpty {
             for index in waiting { try finish(members[index]) }
@@ -120,15 +146,15 @@ struct RemoteCrowd {
             words += some
             ranges.append(RemoteMemory.Range(start: address, count: some.count * 8))
         }
-        for (index, member) in members.enumerated() {
+        for member in members {
             precondition(member.batch.count < Self.calls, "a lane holds fewer calls")
             var batch = member.batch
             batch.ask(.tgkill, Kernel.number(member.process), Kernel.number(member.tid), Kernel.number(signal))
-            put(RemoteProgram.table(batch.entries), at: lane(index) + Self.tableOffset)
+            put(RemoteProgram.table(batch.entries), at: lane(member.lane) + Self.tableOffset)
             if member.remote.home != nil { continue }
             let (kind, bytes) = try member.remote.extendedState()
             let settled = member.remote.settled()
-            let state = lane(index)
+            let state = lane(member.lane)
             put(
                 SignalFrame.words(settled, mask: member.remote.originalMask, extendedState: state),
                 at: state + Self.frameOffset)
@@ -143,13 +169,13 @@ struct RemoteCrowd {
         }
     }
 
-    private func start(_ member: Member, _ index: Int) throws(EngineError) {
+    private func start(_ member: Member) throws(EngineError) {
         let remote = member.remote
         var registers = try remote.homeward()
-        registers.rbp = remote.home?.entrance ?? lane(index) + Self.frameOffset
+        registers.rbp = remote.home?.entrance ?? lane(member.lane) + Self.frameOffset
         registers.rip = code
         registers.origRax = UInt64.max
-        registers.rbx = lane(index) + Self.tableOffset
+        registers.rbx = lane(member.lane) + Self.tableOffset
         registers.r12 = UInt64(member.batch.count + 1)
         member.isStarted = true
         try remote.start(registers, mask: remote.quietMask & ~Signals.mask([signal])) { () throws(LinuxError) in
@@ -177,9 +203,9 @@ struct RemoteCrowd {
     /// Reads all lanes at once: the tasks share their memory.
     private func collect(_ members: [Member]) throws(EngineError) {
         guard let first = members.first?.remote.task else { return }
-        let ranges = members.enumerated().map { index, member in
+        let ranges = members.map { member in
             RemoteMemory.Range(
-                start: results(index), count: Self.resultBytes + member.batch.count * RemoteProgram.entryBytes)
+                start: results(member), count: Self.resultBytes + member.batch.count * RemoteProgram.entryBytes)
         }
         let words = try EngineError.wrap("read the answers", task: first) { () throws(LinuxError) in
             try RemoteMemory.words(first, ranges)

@@ -6,6 +6,12 @@ public enum Procfs {
         return try ProcParser.status(Files.record(at: path), file: path)
     }
 
+    /// `/proc/PID/task/TID/status`, which says the same.
+    public static func status(_ task: Int32, in process: Int32) throws(LinuxError) -> TaskStatus {
+        let path = "/proc/\(process)/task/\(task)/status"
+        return try ProcParser.status(Files.record(at: path), file: path)
+    }
+
     /// `/proc/TID/stat`, which exists for threads too, though listings hide them.
     public static func stat(_ task: Int32) throws(LinuxError) -> TaskStat {
         let path = "/proc/\(task)/stat"
