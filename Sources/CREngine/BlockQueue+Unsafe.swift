@@ -10,10 +10,12 @@ enum QueueError: Error {
 
 /// Hands the blocks of a file to several threads, some neighbours at a time.
 final class BlockQueue: Sendable {
-    /// As much as is worth a turn, and stays in a core's cache. Longer runs come one at a time, and so begin at a page's
-    /// border in a window.
+    /// As much as stays in a core's cache. Longer runs come one at a time, and so begin at a page's border in a window.
     private static let pieceBytes = 1 << 18
     private static let pieceBlocks = 256
+    /// As much as one table of the memory that is filled maps: threads that fill the same one wait for each other.
+    private static let turnBytes = 1 << 21
+    private static let turnBlocks = 1024
     /// Images below are done before another thread has started.
     private static let parallelBytes: UInt64 = 8 << 20
 
@@ -46,31 +48,48 @@ final class BlockQueue: Sendable {
         let count = Int64(bitPattern: rest) < Int64(Self.parallelBytes) ? 1 : Workers.processors
         try Workers.run(count) { [self] in
             let window = FileWindow(source.fd)
-            while let piece = next(), let first = piece.first, let last = piece.last {
-                var place = first.place
-                do throws(QueueError) {
-                    var failure: QueueError?
-                    do throws(ImageError) {
-                        let range = first.offset..<last.extent.upperBound
-                        failure = try window.with(range, from: source.start) { bytes in
-                            for block in piece {
-                                place = block.place
-                                let start = Int(block.offset - first.offset)
-                                // SAFETY: the window reaches from the first block's pages to the last one's.
-                                let pages = UnsafeRawBufferPointer(
-                                    rebasing: bytes[start..<(start + block.run.byteCount)])
-                                do throws(QueueError) { try body(block, pages) } catch { return error }
-                            }
-                            return nil
-                        }
-                    } catch {
-                        throw .image(error)
-                    }
-                    if let failure { throw failure }
-                } catch {
+            while let turn = next() {
+                var rest = turn[...]
+                while let piece = Self.piece(&rest) {
+                    guard let (place, error) = use(piece, window, body) else { continue }
                     fail(place, error)
+                    break
                 }
             }
+        }
+    }
+
+    /// Takes neighbours off that are read at once; `nil` when there are none left.
+    private static func piece(_ rest: inout ArraySlice<PageBlock>) -> ArraySlice<PageBlock>? {
+        var count = 0
+        var bytes = 0
+        for block in rest {
+            if count == pieceBlocks || bytes >= pieceBytes { break }
+            count += 1
+            bytes += block.run.byteCount
+        }
+        defer { rest = rest.dropFirst(count) }
+        return count == 0 ? nil : rest.prefix(count)
+    }
+
+    /// - Returns: The block that failed, by where it begins; `nil` when all went well.
+    private func use(
+        _ piece: ArraySlice<PageBlock>, _ window: FileWindow,
+        _ body: (PageBlock, UnsafeRawBufferPointer) throws(QueueError) -> Void
+    ) -> (place: UInt64, error: QueueError)? {
+        guard let first = piece.first, let last = piece.last else { return nil }
+        do throws(ImageError) {
+            return try window.with(first.offset..<last.extent.upperBound, from: source.start) { bytes in
+                for block in piece {
+                    let start = Int(block.offset - first.offset)
+                    // SAFETY: the window reaches from the first block's pages to the last one's.
+                    let pages = UnsafeRawBufferPointer(rebasing: bytes[start..<(start + block.run.byteCount)])
+                    do throws(QueueError) { try body(block, pages) } catch { return (block.place, error) }
+                }
+                return nil
+            }
+        } catch {
+            return (first.place, .image(error))
         }
     }
 
@@ -90,22 +109,22 @@ final class BlockQueue: Sendable {
                 state.failure = (0, .engine(interruption))
                 return nil
             }
-            var piece: [PageBlock] = []
+            var turn: [PageBlock] = []
             var bytes = 0
             do throws(ImageError) {
-                while bytes < Self.pieceBytes, piece.count < Self.pieceBlocks {
+                while bytes < Self.turnBytes, turn.count < Self.turnBlocks {
                     guard let block = try state.reader.nextBlock() else {
                         state.isAtEnd = true
                         break
                     }
-                    piece.append(block)
+                    turn.append(block)
                     bytes += block.run.byteCount
                 }
             } catch {
                 // What comes before is looked at all the same: the first damage is the one to report.
                 state.failure = (state.reader.byteCount, .image(error))
             }
-            return piece
+            return turn
         }
     }
 }
