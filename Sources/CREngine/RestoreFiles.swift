@@ -52,6 +52,12 @@ final class RestoreFiles {
         // Before the root's stub is there, which inherits it.
         let room = UInt64(base) + UInt64(contents.openFiles.count + 3 * contents.inodes.count + 256)
         if RestoreCalls.raiseFileLimit(to: room) < room { chooseHomes() }
+        // As long as nobody shares it the table of descriptors grows at once; later the kernel waits until no processor
+        // looks at the old one (synchronize_rcu), for some ten milliseconds.
+        if let fd = try? Files.open("/", .pathOnly) {
+            if let last = try? RestoreCalls.control(fd, 1030, room - 1, "a folder") { Files.close(Int32(last)) }
+            Files.close(fd)
+        }
     }
 
     /// Closes the engine's copies; the stubs keep theirs.
