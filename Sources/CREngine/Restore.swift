@@ -10,8 +10,8 @@ public enum Restore {
     /// calling thread, which stays the parent of the root process.
     ///
     /// - Parameters:
-    ///   - input: Open for reading at the image's start. Each block is verified before it is used, and no task runs before
-    ///     all of them were; a file that does not end like an image is refused before the first task is created.
+    ///   - input: Open for reading at the image's start. A file is verified whole before the first task is created; from
+    ///     a pipe each block is verified before it is used, and no task runs before the end was seen.
     ///   - place: The input's name for errors.
     /// - Precondition: SIGCHLD and the signals in `options.wakeups` are blocked in the calling thread.
     /// - Throws: `EngineError.refused` when this host cannot take the image; `busy` when a PID is in use.
@@ -67,7 +67,8 @@ final class RestoreSession {
 
     func check() throws(EngineError) -> Restore.Findings {
         let image = try RestoreImage(input, place, wakeups: options.wakeups)
-        try image.verifyRest()
+        // A file has been read to its end.
+        if !image.isVerified { try image.takeRest(PageUse { _, _ in }) }
         var preflight = RestorePreflight(image.contents, options)
         let refusals = try preflight.collect()
         return Restore.Findings(refusals: refusals, notes: preflight.notes)

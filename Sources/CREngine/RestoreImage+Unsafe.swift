@@ -3,7 +3,7 @@ internal import LinuxKit
 
 /// The image of one restore: its records at once, its pages as they are wanted.
 ///
-/// Each block is verified before it is given out. Of a file it is known beforehand that its end is there.
+/// A file was verified whole when it is there; from a pipe each block is verified before it is given out.
 final class RestoreImage {
     let contents: ImageContents
     private let place: String
@@ -18,7 +18,7 @@ final class RestoreImage {
     /// A run that was looked at and not taken; and where its pages are, in a file.
     private var waiting: (run: PageRun, block: PageBlock?)?
 
-    /// Reads the image up to the end of its metadata, and looks at the end of a file.
+    /// Reads the image up to the end of its metadata; a file is read to its end.
     init(_ input: Int32, _ place: String, wakeups: UInt64) throws(EngineError) {
         self.place = place
         self.wakeups = wakeups
@@ -35,31 +35,20 @@ final class RestoreImage {
         } catch {
             throw .unreadable(place, error)
         }
-        if case .file(let reader, let source, _) = feed, !Self.isComplete(reader, source) {
-            // What is wrong, and where, is found by looking at all of it.
-            try verify(BlockQueue(reader, source, wakeups))
+        if case .file(let reader, let source, _) = feed {
+            let queue = BlockQueue(reader, source, wakeups)
+            try queue.work { (block, bytes) throws(QueueError) in
+                do throws(ImageError) { try block.verify(bytes) } catch { throw .image(error) }
+            }
+            try raise(queue)
         }
     }
 
-    private static func isComplete(_ reader: ImageReader<FileSource>, _ source: FileSource) -> Bool {
-        guard let size = try? Files.status(of: source.fd).sizeBytes, size > source.start else { return false }
-        return (try? reader.hasTrailer(before: size - source.start)) ?? false
+    /// Whether every byte was looked at before any was given out.
+    var isVerified: Bool {
+        if case .file = feed { return true }
+        return false
     }
-
-    private func verify(_ queue: BlockQueue, _ body: PageUse? = nil) throws(EngineError) {
-        try queue.work { (block, bytes) throws(QueueError) in
-            if let error = Self.use(block, bytes, body) { throw error }
-        }
-        try raise(queue.failure)
-    }
-
-    private static func use(_ block: PageBlock, _ bytes: UnsafeRawBufferPointer, _ body: PageUse?) -> QueueError? {
-        do throws(ImageError) { try block.verify(bytes) } catch { return .image(error) }
-        return body?.failure(block.run, bytes).map { .engine($0) }
-    }
-
-    /// Verifies what is left of the image.
-    func verifyRest() throws(EngineError) { try takeRest(PageUse { _, _ in }) }
 
     /// Whether it is a file with so many pages that preparing for them pays.
     var isLarge: Bool {
@@ -67,8 +56,8 @@ final class RestoreImage {
         return ((try? Files.status(of: source.fd).sizeBytes) ?? 0) > 32 << 20
     }
 
-    private func raise(_ failure: QueueError?) throws(EngineError) {
-        switch failure {
+    private func raise(_ queue: BlockQueue) throws(EngineError) {
+        switch queue.failure {
         case nil: return
         case .image(let error): throw .unreadable(place, error)
         case .engine(let error): throw error
@@ -106,16 +95,16 @@ final class RestoreImage {
     func take(_ body: PageUse) throws(EngineError) {
         guard let (run, block) = waiting else { return }
         waiting = nil
+        let failure: EngineError?
         switch feed {
-        case .stream(let reader):
-            if let failure = reader.withPageBytes({ body.failure(run, $0) }) { throw failure }
+        case .stream(let reader): failure = reader.withPageBytes { body.failure(run, $0) }
         case .file(_, let source, let window):
             guard let block else { return }
-            try raise(
-                try read { () throws(ImageError) in
-                    try window.with(block.extent, from: source.start) { Self.use(block, $0, body) }
-                })
+            failure = try read { () throws(ImageError) in
+                try window.with(block.extent, from: source.start) { body.failure(run, $0) }
+            }
         }
+        if let failure { throw failure }
     }
 
     /// Gives all other runs, from a file to several threads at once; then the image has ended.
@@ -126,7 +115,10 @@ final class RestoreImage {
             return
         }
         let queue = BlockQueue(reader, source, wakeups)
-        try verify(queue, body)
+        try queue.work { (block, bytes) throws(QueueError) in
+            if let error = body.failure(block.run, bytes) { throw .engine(error) }
+        }
+        try raise(queue)
         feed = .file(queue.reader, source, window)
     }
 }

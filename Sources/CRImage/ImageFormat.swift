@@ -17,8 +17,6 @@ public enum ImageFormat {
     static let pageAlignment = blockHeaderBytes + runHeaderBytes
     /// Number of records, chain; then zeros up to ``pageAlignment``.
     static let metadataEndBytes = 16
-    /// Number of records, of runs, of bytes of pages; chain.
-    static let trailerBytes = 32
     /// The largest record: an address space with the kernel's default of 65,530 VMAs takes 4 MB.
     public static let maximumRecordBytes = 64 << 20
     /// The most bytes of pages in one run.

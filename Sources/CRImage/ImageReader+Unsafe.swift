@@ -132,7 +132,7 @@ public struct ImageReader<Source: ImageSource> {
         let place = header.place
         switch header.tag {
         case .trailer:
-            guard payloadBytes == ImageFormat.trailerBytes, payload.number(at: 0, as: UInt64.self) == records,
+            guard payloadBytes == 32, payload.number(at: 0, as: UInt64.self) == records,
                 payload.number(at: 8, as: UInt64.self) == runs, payload.number(at: 16, as: UInt64.self) == pageBytes,
                 payload.number(at: 24, as: UInt64.self) == chainBeforeLast
             else {
@@ -302,31 +302,6 @@ extension ImageReader where Source: SkippingSource {
         offset += UInt64(run.byteCount)
         advance(header.hash)
         return block
-    }
-
-    /// Whether an image that ends at `end` has its trailer there, and exactly as many bytes before it as that counts. What
-    /// these are was not looked at.
-    ///
-    /// - Precondition: ``metadata()`` was read, and no page.
-    public func hasTrailer(before end: UInt64) throws(ImageError) -> Bool {
-        let trailer = UInt64(ImageFormat.blockHeaderBytes + ImageFormat.trailerBytes)
-        guard end >= offset + trailer, end - offset < UInt64(Int.max) else { return false }
-        var last = self
-        let between = end - offset - trailer
-        last.source.skip(Int(between))
-        let header = try last.blockHeader()
-        guard header.tag == .trailer, header.length == ImageFormat.trailerBytes else { return false }
-        last.payloadBytes = 0
-        try Self.fill(&last.payload, &last.payloadBytes, to: ImageFormat.trailerBytes, from: &last.source)
-        guard last.payloadBytes == ImageFormat.trailerBytes else { return false }
-        let payload = Array(last.payload[..<ImageFormat.trailerBytes])
-        let (runs, pageBytes) = (payload.number(at: 8, as: UInt64.self), payload.number(at: 16, as: UInt64.self))
-        let (prefixes, overflow) = runs.multipliedReportingOverflow(by: UInt64(ImageFormat.pageAlignment))
-        guard payload.number(at: 0, as: UInt64.self) == records, !overflow, prefixes <= between,
-            pageBytes == between - prefixes
-        else { return false }
-        let seed = ImageFormat.seed(index: index + runs, tag: header.rawTag, length: header.length)
-        return Checksum.of(payload, seed: seed) == header.hash
     }
 }
 

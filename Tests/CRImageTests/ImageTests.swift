@@ -82,37 +82,6 @@ struct ImageTests {
         #expect(throws: ImageError.trailingBytes(offset: UInt64(bytes.count))) { try SampleImage.walk(bytes + [0]) }
     }
 
-    @Test("the end of an image is known without looking at its pages")
-    func trailer() throws {
-        let bytes = try SampleImage.bytes()
-        func hasTrailer(_ bytes: [UInt8]) -> Bool {
-            guard var reader = try? ImageReader(MemorySource(bytes)), (try? reader.metadata()) != nil else {
-                return false
-            }
-            let answer = try? reader.hasTrailer(before: UInt64(bytes.count))
-            // It reads on from where it was.
-            #expect(answer != true || (try? reader.nextBlock()) != nil)
-            return answer ?? false
-        }
-        #expect(hasTrailer(bytes))
-        var reader = try ImageReader(MemorySource(bytes))
-        _ = try reader.metadata()
-        for count in Int(reader.byteCount)..<bytes.count {
-            #expect(!hasTrailer(Array(bytes[..<count])), "cut at \(count)")
-        }
-        #expect(!hasTrailer(bytes + [0]))
-        for index in bytes.indices.suffix(48) {
-            var damaged = bytes
-            damaged[index] ^= 1 << UInt8(index % 8)
-            #expect(!hasTrailer(damaged), "flip at \(index)")
-        }
-        // A page that was lost or doubled with its run leaves everything else as it was.
-        let block = try #require(try reader.nextBlock())
-        let run = Int(block.place)..<Int(block.extent.upperBound)
-        #expect(!hasTrailer(Array(bytes[..<run.lowerBound] + bytes[run.upperBound...])))
-        #expect(!hasTrailer(Array(bytes[..<run.upperBound] + bytes[run.lowerBound...])))
-    }
-
     @Test("another version is named, not called damage")
     func version() throws {
         var bytes = try SampleImage.bytes()

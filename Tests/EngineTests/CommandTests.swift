@@ -67,7 +67,7 @@ extension EngineTests {
             #expect(running.events.last == "verified")
         }
 
-        @Test("a damaged or cut image leaves nothing and exits 66")
+        @Test("a damaged or cut image creates nothing and exits 66")
         func wrongImages() throws {
             let running = try RunningWorkload(Self.counter())
             defer { running.finish() }
@@ -91,7 +91,7 @@ extension EngineTests {
                     let answer = try Engine.run(words)
                     #expect(answer.code == 66, "\(words[0]), \(variant.name): \(Engine.words(answer))")
                 }
-                #expect(!ProcessTree.exists(running.pid), "\(variant.name): a task is left")
+                #expect(!ProcessTree.exists(running.pid), "\(variant.name): a task was created")
             }
             let answer = try Engine.run(["check", "-i", running.image])
             #expect(answer.code == 0, "\(Engine.words(answer))")
@@ -101,7 +101,7 @@ extension EngineTests {
         }
 
         @Test(
-            "damage anywhere in a large image leaves nothing",
+            "damage anywhere in a large image is seen before anything is created",
             .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/python3"), "needs python3"))
         func damageInTheMiddle() throws {
             let folder = EngineLab.temporary("large")
@@ -140,9 +140,7 @@ extension EngineTests {
                 try flip()
                 let answer = try Engine.run(["restore", "-i", image, "--detach"])
                 #expect(answer.code == 66, "byte \(place): \(Engine.words(answer))")
-                #expect(!ProcessTree.exists(pid), "byte \(place): a task is left")
-                let check = try Engine.run(["check", "-i", image])
-                #expect(check.code == 66, "byte \(place): \(Engine.words(check))")
+                #expect(!ProcessTree.exists(pid), "byte \(place): a task was created")
                 try flip()
             }
             let restore = try Engine.run(["restore", "-i", image, "--detach"])
