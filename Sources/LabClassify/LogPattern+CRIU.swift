@@ -128,7 +128,7 @@ extension LogPattern {
             "capdrop", ["Unable to drop capability"], .specCapabilities, "capability {} cannot be dropped on @",
             object: ("drop capability ", ":")),
         line("capsize", ["Caps size mismatch"], .specCapabilities, "@ knows another number of capabilities"),
-        line("rlimit", ["rlimit: "], .specRlimits, "a resource limit of the dump cannot be set on @"),
+        line("rlimit", ["rlimit: Can't"], .specRlimits, "a resource limit of the dump cannot be set on @"),
         line(
             "seccomp-set", ["seccomp: ", " returned "], .specSeccomp, "the seccomp filter cannot be installed on @"),
         line(
