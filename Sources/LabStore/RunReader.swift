@@ -16,10 +16,7 @@ public struct RunReader: Sendable {
         let path = folder + "/run.sqlite"
         guard StoreFile.exists(path) else { throw .notThere(path: folder) }
         do {
-            var configuration = Configuration()
-            configuration.readonly = true
-            configuration.busyMode = .timeout(5)
-            let database = try DatabaseQueue(path: path, configuration: configuration)
+            let database = try StoreSchema.openForReading(path, busySeconds: 5)
             return try database.read { connection in
                 try StoreSchema.check(connection, path: path, thorough: false)
                 let queries = RunQueries(database: connection, path: path)

@@ -95,9 +95,7 @@ public actor RunStore {
         let lock = try RunLock(folder: folder)
         do {
             // Looked at before it is opened for writing: that already changes the file.
-            var looking = Configuration()
-            looking.readonly = true
-            try DatabaseQueue(path: path, configuration: looking).read { connection in
+            try StoreSchema.openForReading(path, busySeconds: 0).read { connection in
                 try StoreSchema.check(connection, path: path, thorough: true)
             }
             let database = try DatabaseQueue(path: path, configuration: configuration())

@@ -99,6 +99,27 @@ enum StoreSchema {
         return migrator
     }
 
+    /// Opens a run's file to look at it. What a process wrote in half is taken back first, when it was killed while the
+    /// file went from one journal to the other: a connection that only reads cannot do that.
+    static func openForReading(_ path: String, busySeconds: Double) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(busySeconds)
+        func open() throws -> DatabaseQueue {
+            let database = try DatabaseQueue(path: path, configuration: configuration)
+            _ = try database.read { try Int.fetchOne($0, sql: "PRAGMA user_version") }
+            return database
+        }
+        do {
+            return try open()
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_READONLY {
+            configuration.readonly = false
+            try open().close()
+            configuration.readonly = true
+            return try open()
+        }
+    }
+
     /// Refuses a file that this build cannot read, before anything is written to it.
     ///
     /// - Parameter thorough: Also checks the structure of every page; some milliseconds per megabyte.

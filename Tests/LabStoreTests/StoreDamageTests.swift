@@ -31,6 +31,29 @@ struct StoreDamageTests {
         #expect(throws: error) { try RunReader.open(at: path) }
     }
 
+    @Test(
+        "what was half written when a process was killed between two journals is taken back", arguments: [true, false])
+    func hotJournal(readerFirst: Bool) async throws {
+        try await make()
+        let copy = folder.file("killed")
+        try FileManager.default.createDirectory(atPath: copy, withIntermediateDirectories: true)
+        let database = try DatabaseQueue(path: file)
+        try await database.writeWithoutTransaction { connection in
+            // Pages go to the file before the transaction ends; the copy is what a kill leaves then.
+            try connection.execute(sql: "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 2; BEGIN IMMEDIATE")
+            try connection.execute(sql: "UPDATE cell SET outcome = 'broke', workload = hex(randomblob(400))")
+            for name in ["run.sqlite", "run.sqlite-journal"] {
+                try FileManager.default.copyItem(atPath: folder.file(name), toPath: copy + "/" + name)
+            }
+            try connection.execute(sql: "ROLLBACK")
+        }
+        if readerFirst { #expect(try RunReader.open(at: copy).results().cells.count == 100) }
+        let store = try RunStore.open(at: copy)
+        #expect(try await store.results().cells.count == 100)
+        #expect(try await store.pendingCells().count == 100)
+        try await store.close()
+    }
+
     @Test("a newer format is refused and stays as it is")
     func newer() async throws {
         try await make()
